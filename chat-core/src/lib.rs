@@ -1,1 +1,55 @@
-//! A broadcast hub.
+//! A broadcast hub for lines of text, embeddable and free of sockets: one log of lines, in
+//! which every member is a cursor.
+//!
+//! The entry point is [`Hub`], with [`join`](Hub::join), [`leave`](Hub::leave) and
+//! [`publish`](Hub::publish). A [`Member`] reads as a stream of [`Delivery`], one at a time or
+//! [many](Member::recv_many). Whoever has a connection of any kind makes a member of it by
+//! [`session::run`], over the [`Transport`](transport::Transport) trait; `chat-server` does
+//! so for TCP.
+//!
+//! ```
+//! use chat_core::{Delivery, Hub, HubConfig};
+//! use tokio_stream::StreamExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let hub = Hub::new(HubConfig::default());
+//! let mut alice = hub.join("alice".parse()?)?;
+//! let bob = hub.join("bob".parse()?)?;
+//! bob.publish("hi")?; // never waits for a member
+//! drop(bob); // leaves
+//!
+//! for expected in ["bob has arrived", "bob: hi", "bob has left"] {
+//!     let Some(Delivery::Event(event)) = alice.next().await else { panic!("it is there") };
+//!     assert_eq!(event.line(), expected);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it promises is written where [`Hub`] is. It is not a queue that survives a restart, not
+//! a cluster, and not a way to reach one member alone.
+
+mod batch;
+mod bell;
+mod buffer;
+mod config;
+mod decoder;
+mod event;
+mod hub;
+mod log;
+mod member;
+mod name;
+pub mod session;
+mod state;
+mod text;
+pub mod transport;
+mod zones;
+
+pub use batch::{Batch, Iter};
+pub use config::HubConfig;
+pub use event::{Delivery, Event, EventKind, EventRef, LeaveReason};
+pub use hub::{Hub, JoinError, LeaveError, PublishError, RenameError, Roster, Stats};
+pub use member::{Member, TryRecvError};
+pub use name::{Name, NameError};
+pub use state::MemberId;

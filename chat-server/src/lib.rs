@@ -1,1 +1,25 @@
-//! Server.
+//! A chat hub on TCP: binds [`chat_core`] to sockets.
+//!
+//! The caller binds and says when to stop; [`serve`] accepts, runs one session per peer, and
+//! drains when told to. The binary is a thin `main` around it.
+//!
+//! ```
+//! use chat_core::{Hub, HubConfig};
+//! use chat_server::{ServerConfig, TcpListeners, serve};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listeners = TcpListeners::bind("localhost:0").await?;
+//! println!("try: nc localhost {}", listeners.addresses()[0].port());
+//! let hub = Hub::new(HubConfig::default());
+//! let shutdown = async { /* until Ctrl-C, say */ };
+//! serve(listeners, hub, ServerConfig::default(), shutdown).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod listener;
+mod serve;
+
+pub use listener::{BindError, Listener, TcpListeners, TcpTransport};
+pub use serve::{ServerConfig, serve};

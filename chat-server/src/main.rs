@@ -1,2 +1,95 @@
-//! Server.
-fn main() {}
+//! The bundled server.
+
+mod args;
+
+use args::Args;
+use chat_core::Hub;
+use chat_server::{BindError, TcpListeners, serve};
+use clap::Parser;
+use std::io::Write;
+use std::process::{ExitCode, exit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// As a shell reports a program that a signal has ended.
+const ENDED_BY_SIGNAL: i32 = 130;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    start_logging();
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "chat-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), BindError> {
+    // Before anyone is told that it listens: from then on a signal means a drain.
+    let mut signals = Signals::new();
+    allow_many_files();
+    let mut listeners = TcpListeners::default();
+    for address in &args.listen {
+        listeners.add(address).await?;
+    }
+    for address in listeners.addresses() {
+        // A server that nobody watches serves all the same.
+        let _ = writeln!(std::io::stdout(), "listening on {address}");
+    }
+    let shutdown = async move {
+        signals.next().await;
+        tokio::spawn(async move {
+            signals.next().await;
+            exit(ENDED_BY_SIGNAL);
+        });
+    };
+    let hub = Hub::new(args.hub_config());
+    serve(listeners, hub, args.server_config(), shutdown).await;
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Self {
+        let on = |kind| signal(kind).expect("these signals can be caught, in a runtime with I/O");
+        Self {
+            terminate: on(SignalKind::terminate()),
+            interrupt: on(SignalKind::interrupt()),
+        }
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Every peer is a descriptor, and the usual soft limit is 1,024.
+fn allow_many_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "file descriptors"),
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of file descriptors"),
+    }
+}
+
+fn start_logging() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::Level::INFO.into())
+        .with_env_var("CHAT_LOG")
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Else it would panic about a stderr that is gone.
+        .log_internal_errors(false)
+        .init();
+}

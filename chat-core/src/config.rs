@@ -1,0 +1,67 @@
+//! What a hub can be told.
+
+use std::time::Duration;
+
+/// The settings of a [`Hub`](crate::Hub). Take the default and change what you need:
+///
+/// ```
+/// use chat_core::{Hub, HubConfig};
+///
+/// let mut config = HubConfig::default();
+/// config.log_bytes = 1 << 20;
+/// let hub = Hub::new(config);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HubConfig {
+    /// Bytes of memory for the log, lines and index together; default 8 MiB.
+    ///
+    /// This bounds what the hub holds, however many members it has and however slow they
+    /// are: a member that is further behind than this misses the oldest events and is told
+    /// how many. It is allocated at once (the system backs it with memory as it fills).
+    /// A number below what eight lines of the greatest length need is raised to that, one
+    /// above 3 GiB is lowered to it.
+    pub log_bytes: usize,
+
+    /// The greatest length of a message's text, in bytes of UTF-8; default 4,096.
+    ///
+    /// A longer one is refused whole. Sessions refuse longer lines of their peers alike.
+    pub max_text: usize,
+
+    /// While more members than this are here, arrivals and leavings take no place in the log;
+    /// `None`, the default: they always do.
+    ///
+    /// Announcing is quadratic: when n members join, n²/2 lines are delivered, 50 million for
+    /// 10,000. Whoever wants to know who is here asks for the roster.
+    pub announce_up_to: Option<usize>,
+
+    /// How long a [session](crate::session) may wait, before it reads more from its peer, for
+    /// members that make progress and are about to be overrun; default 5 ms, zero for not at all.
+    ///
+    /// It is waited for at most once per batch read, and a member that has made no progress
+    /// since it was last waited for earns no further wait. [`Hub::publish`](crate::Hub::publish)
+    /// itself never waits.
+    pub patience: Duration,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            log_bytes: 8 << 20,
+            max_text: 4096,
+            announce_up_to: None,
+            patience: Duration::from_millis(5),
+        }
+    }
+}
+
+impl HubConfig {
+    /// The log's size within its bounds.
+    pub(crate) fn log_size(&self) -> usize {
+        // A name, the phrase and the line end; more than enough.
+        let longest = self.max_text.saturating_add(512);
+        // Half of a log of shortest lines would be index, so twice the bytes.
+        let least = longest.saturating_mul(8);
+        self.log_bytes.max(least).min(3 << 30)
+    }
+}

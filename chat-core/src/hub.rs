@@ -1,0 +1,500 @@
+//! The hub: one log of lines, in which every member is a cursor.
+
+use crate::bell::{Bell, Ticket};
+use crate::config::HubConfig;
+use crate::event::LeaveReason;
+use crate::member::Member;
+use crate::name::Name;
+use crate::state::{MemberId, Refused, State};
+use crate::text::sanitize;
+use std::borrow::Cow;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use thiserror::Error;
+
+/// A broadcast hub. This is a handle: clones of it are the same hub.
+///
+/// # Order
+///
+/// There is one total order: every event has a number, counting up by one, and every member
+/// is given events in strictly increasing numbers, where a number means the same event to
+/// all. A member's arrival comes before what it publishes, that in the order of its calls,
+/// and all of that before its leaving. Joining is one point in that order: what happened
+/// before it is in the roster that [`join_with_roster`](Self::join_with_roster) gives, what
+/// happens after it is in the member's stream, and nothing is in both or in neither.
+///
+/// # Slow members
+///
+/// Nobody waits for a member. The hub keeps the last [`HubConfig::log_bytes`] of lines for
+/// all members together. One that is further behind has lost the oldest of what it has not
+/// yet read; it is given [`Delivery::Gap`](crate::Delivery::Gap) with their exact number, and
+/// goes on with the oldest that is still there. So what a member is given and what it is told
+/// that it missed add up to all that was published since it came. Delivery is at most once.
+///
+/// ```
+/// use chat_core::{Delivery, Hub, HubConfig};
+///
+/// let mut config = HubConfig::default();
+/// config.log_bytes = 0; // the least there can be
+/// let hub = Hub::new(config);
+/// let mut slow = hub.join("slow".parse()?)?;
+/// let writer = hub.join("writer".parse()?)?;
+/// for n in 0..10_000 {
+///     writer.publish(&format!("line {n}"))?; // does not wait for the slow one
+/// }
+///
+/// let Delivery::Gap { missed } = slow.try_recv()? else { panic!("it lost some") };
+/// let mut given = 0;
+/// while let Ok(Delivery::Event(_)) = slow.try_recv() {
+///     given += 1;
+/// }
+/// assert_eq!(given + missed, 1 + 10_000); // the writer's arrival and its lines
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Leaving
+///
+/// A member leaves once: by the first of [`leave`](Self::leave), its [`Member`] being dropped
+/// (also by a panic), and [`close`](Self::close). Its name is free from then on, publishing
+/// under its id is an error that takes no number, and its stream still gives what came before
+/// the leaving, then [`Delivery::Closed`](crate::Delivery::Closed) with the reason.
+///
+/// # Closing
+///
+/// [`close`](Self::close) is everybody's leaving at one point in the order: nothing is
+/// published or joins after it, and every stream gives its remainder and then ends. It takes no
+/// place in the log. A hub is not closed by dropping its handles: each member holds one.
+#[derive(Clone)]
+pub struct Hub {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// How many lists of waiting members there are; see [`Bell`].
+const BELLS: usize = 16;
+
+pub(crate) struct Shared {
+    config: HubConfig,
+    /// Short and never held while anything is woken or called, so a plain mutex.
+    state: Mutex<State>,
+    /// Changes whenever a member may find something new.
+    version: AtomicU64,
+    bells: [Bell; BELLS],
+    /// Changes when somebody who was waited for has moved on.
+    room: AtomicU64,
+    room_bell: Bell,
+    /// Rung when the hub closes, for those who are not members yet; the number becomes 1.
+    closing: AtomicU64,
+    closing_bell: Bell,
+}
+
+/// What [`Hub::stats`] tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Members that are here.
+    pub members: usize,
+    /// Messages ever published.
+    pub published: u64,
+    /// The number that the next event gets.
+    pub position: u64,
+    /// Events that the log holds now.
+    pub events: u64,
+    /// Bytes of their lines.
+    pub bytes: u64,
+    /// How many gaps members have been told of.
+    pub gaps: u64,
+    /// How many events those gaps hid.
+    pub missed: u64,
+    /// How many bytes of lines the slowest member is behind, rounded up to at most 1/64 of the
+    /// log; all that the log holds if it has lost some already.
+    pub behind: u64,
+    /// Members that have lost events and not yet been told.
+    pub overrun: usize,
+}
+
+/// Who is here, and at which point in the order that is true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Roster {
+    /// The number of the first event that is not in it.
+    pub position: u64,
+    /// How many members there are.
+    pub total: usize,
+    /// Their names in the order in which they came, as many as were asked for.
+    pub names: Vec<Name>,
+}
+
+/// Why [`Hub::join`] did not work. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// Somebody here has this name, or one that looks like it.
+    #[error("it is taken")]
+    NameTaken,
+    /// The hub is closed.
+    #[error("the hub is closed")]
+    Closed,
+}
+
+/// Why [`Hub::publish`] did not work. Nothing was published, no number was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The member has left.
+    #[error("the member has left")]
+    NotHere,
+    /// A text is longer than [`HubConfig::max_text`].
+    #[error("text of {len} bytes, longer than {max}")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The greatest length allowed.
+        max: usize,
+    },
+    /// The hub is closed.
+    #[error("the hub is closed")]
+    Closed,
+}
+
+/// Why [`Hub::rename`] did not work. The member keeps the name it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RenameError {
+    /// Somebody else has this name, or one that looks like it.
+    #[error("it is taken")]
+    NameTaken,
+    /// The member has left.
+    #[error("the member has left")]
+    NotHere,
+    /// The hub is closed.
+    #[error("the hub is closed")]
+    Closed,
+}
+
+/// Why [`Hub::leave`] did not work. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LeaveError {
+    /// The member had left before, or the hub is closed.
+    #[error("the member has left")]
+    NotHere,
+}
+
+impl Hub {
+    /// A hub with no members. It needs no runtime and starts no task.
+    pub fn new(config: HubConfig) -> Self {
+        Self::starting_at(config, 0)
+    }
+
+    pub(crate) fn starting_at(config: HubConfig, first_seq: u64) -> Self {
+        let state = State::new(&config, first_seq);
+        let shared = Shared {
+            config,
+            state: Mutex::new(state),
+            version: AtomicU64::new(0),
+            bells: Default::default(),
+            room: AtomicU64::new(0),
+            room_bell: Bell::default(),
+            closing: AtomicU64::new(0),
+            closing_bell: Bell::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Makes a member of this name, whose arrival the others are told. Does not wait; costs
+    /// the same however many members there are.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::NameTaken`] also for a name that looks like one here; see [`Name`].
+    pub fn join(&self, name: Name) -> Result<Member, JoinError> {
+        Ok(self.join_with_roster(name, 0)?.0)
+    }
+
+    /// [`join`](Self::join), together with who is here at that very point: the newcomer, as the
+    /// last, and those before it. At most `limit` names are copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    pub fn join_with_roster(
+        &self,
+        name: Name,
+        limit: usize,
+    ) -> Result<(Member, Roster), JoinError> {
+        let keys = name.keys();
+        let (joined, lists) = {
+            let mut state = self.shared.lock();
+            let joined = state
+                .join(name, keys)
+                .map(|(id, cursor)| (id, cursor, state.roster_now(limit)));
+            (joined, self.shared.news(&state))
+        };
+        self.shared.ring(lists);
+        match joined {
+            Ok((id, cursor, roster)) => Ok((Member::new(self.clone(), id, cursor), roster)),
+            Err(Refused::Taken) => Err(JoinError::NameTaken),
+            Err(Refused::Closed | Refused::NotHere) => Err(JoinError::Closed),
+        }
+    }
+
+    /// Publishes a text in the name of a member, to all members, itself included, and gives the
+    /// event's number: its place in the order. That is no promise that anybody has read it or
+    /// ever will.
+    ///
+    /// Characters that could move a cursor or forge a line are removed: C0 and C1 controls but
+    /// tab, DEL, line separators, bidi overrides and isolates. Never waits for a member.
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`]; a text is refused whole or published whole.
+    pub fn publish(&self, id: MemberId, text: &str) -> Result<u64, PublishError> {
+        let text = self.shared.admit(text)?;
+        let numbers = self.shared.publish(id, std::iter::once(&*text))?;
+        Ok(numbers.start)
+    }
+
+    /// Publishes many texts, next to each other in the order, and gives their numbers. The hub
+    /// is locked once and every member is woken once, so this is much cheaper than one by one.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish): if one text is too long, none is published.
+    pub fn publish_many(
+        &self,
+        id: MemberId,
+        texts: &[&str],
+    ) -> Result<std::ops::Range<u64>, PublishError> {
+        let texts: Vec<_> = texts
+            .iter()
+            .map(|text| self.shared.admit(text))
+            .collect::<Result<_, _>>()?;
+        self.shared.publish(id, texts.iter().map(|text| &**text))
+    }
+
+    /// Gives a member another name, which everybody is told, itself included. To take the name
+    /// it has changes nothing and tells nobody.
+    ///
+    /// # Errors
+    ///
+    /// See [`RenameError`]. Its own name in another case is not taken.
+    pub fn rename(&self, id: MemberId, name: Name) -> Result<(), RenameError> {
+        let keys = name.keys();
+        let (renamed, lists) = {
+            let mut state = self.shared.lock();
+            (state.rename(id, name, keys), self.shared.news(&state))
+        };
+        self.shared.ring(lists);
+        renamed.map_err(|refused| match refused {
+            Refused::Taken => RenameError::NameTaken,
+            Refused::NotHere => RenameError::NotHere,
+            Refused::Closed => RenameError::Closed,
+        })
+    }
+
+    /// Ends a membership, which the others are told, and gives the number before which the
+    /// member's stream ends. Anyone who holds the hub can.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaveError::NotHere`] if the member had left before: a leaving happens once.
+    pub fn leave(&self, id: MemberId, reason: LeaveReason) -> Result<u64, LeaveError> {
+        let (end, lists) = {
+            let mut state = self.shared.lock();
+            (state.leave(id, reason), self.shared.news(&state))
+        };
+        self.shared.ring(lists);
+        end.ok_or(LeaveError::NotHere)
+    }
+
+    /// The name of a member, or `None` if it has left.
+    pub fn name(&self, id: MemberId) -> Option<Name> {
+        self.shared.lock().name(id).cloned()
+    }
+
+    /// Who is here, with the position at which that is true: the events from that number on
+    /// are not in it. At most `limit` names are copied; holds the hub's lock for that long.
+    pub fn roster(&self, limit: usize) -> Roster {
+        self.shared.lock().roster_now(limit)
+    }
+
+    /// How the hub is doing. Costs the same however many members there are.
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().stats()
+    }
+
+    /// What it was told.
+    pub fn config(&self) -> &HubConfig {
+        &self.shared.config
+    }
+
+    /// Closes the hub: everybody's leaving. Does nothing if it is closed.
+    pub fn close(&self) {
+        let lists = {
+            let mut state = self.shared.lock();
+            state.close();
+            self.shared.news(&state)
+        };
+        self.shared.ring(lists);
+        self.shared.closing.store(1, SeqCst);
+        self.shared.closing_bell.ring();
+    }
+
+    /// Whether it is closed.
+    pub fn is_closed(&self) -> bool {
+        self.shared.lock().is_closed()
+    }
+
+    /// Waits, at most for [`HubConfig::patience`], as long as members that make progress are
+    /// about to be overrun. A program that publishes as fast as it can may call this before
+    /// each batch, as sessions do before they read more from their peers.
+    ///
+    /// Needs tokio's timer. Cancel safe.
+    pub async fn pace(&self) {
+        if self.config().patience.is_zero() || !self.shared.lock().crowded() {
+            return;
+        }
+        // Seldom; boxed, so that a session that never waits holds no room for it.
+        Box::pin(async {
+            let mut waiting = Pacing::new(self);
+            let patience = self.config().patience;
+            if tokio::time::timeout(patience, waiting.room())
+                .await
+                .is_err()
+            {
+                self.shared.lock().give_up_on_the_slow();
+            }
+        })
+        .await;
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats();
+        f.debug_struct("Hub")
+            .field("members", &stats.members)
+            .field("position", &stats.position)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // No foreign code runs under this lock, so whatever panicked left it whole; and a
+        // member that is dropped by a panic must still be able to leave.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says, under the lock, that there is something new; gives how many lists are in use.
+    pub(crate) fn news(&self, state: &State) -> usize {
+        self.version.fetch_add(1, SeqCst);
+        state.slots().min(BELLS)
+    }
+
+    /// Wakes all who wait, after the lock is released.
+    pub(crate) fn ring(&self, lists: usize) {
+        self.bells[..lists].iter().for_each(Bell::ring);
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(SeqCst)
+    }
+
+    pub(crate) fn bell(&self, id: MemberId) -> &Bell {
+        &self.bells[id.index() % BELLS]
+    }
+
+    pub(crate) fn version_cell(&self) -> &AtomicU64 {
+        &self.version
+    }
+
+    /// Somebody has moved on: tells those who wait for room, if any do and there is some.
+    pub(crate) fn moved_on(&self, state: MutexGuard<'_, State>) {
+        if state.pacing > 0 && !state.crowded() {
+            self.room.fetch_add(1, SeqCst);
+            drop(state);
+            self.room_bell.ring();
+        }
+    }
+
+    /// Whether the hub is open; then the waker is kept for when it closes.
+    pub(crate) fn poll_open(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> bool {
+        self.closing_bell.wait(ticket, cx.waker(), &self.closing, 0)
+    }
+
+    pub(crate) fn forget_open(&self, ticket: Option<Ticket>) {
+        self.closing_bell.forget(ticket);
+    }
+
+    /// The text as it may be published.
+    pub(crate) fn admit<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, PublishError> {
+        let max = self.config.max_text;
+        let text = sanitize(text);
+        match text.len() {
+            len if len > max => Err(PublishError::TooLong { len, max }),
+            _ => Ok(text),
+        }
+    }
+
+    /// Publishes texts that were admitted.
+    pub(crate) fn publish<'a>(
+        &self,
+        id: MemberId,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Result<std::ops::Range<u64>, PublishError> {
+        let (published, lists) = {
+            let mut state = self.lock();
+            (state.publish(id, texts), self.news(&state))
+        };
+        self.ring(lists);
+        published.map_err(|refused| match refused {
+            Refused::NotHere => PublishError::NotHere,
+            Refused::Closed | Refused::Taken => PublishError::Closed,
+        })
+    }
+}
+
+/// Somebody who waits for room in the log.
+struct Pacing<'a> {
+    hub: &'a Hub,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> Pacing<'a> {
+    fn new(hub: &'a Hub) -> Self {
+        hub.shared.lock().pacing += 1;
+        Self { hub, ticket: None }
+    }
+
+    async fn room(&mut self) {
+        let shared = &self.hub.shared;
+        poll_fn(|cx| {
+            loop {
+                let seen = shared.room.load(SeqCst);
+                if !shared.lock().crowded() {
+                    return Poll::Ready(());
+                }
+                if shared
+                    .room_bell
+                    .wait(&mut self.ticket, cx.waker(), &shared.room, seen)
+                {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Pacing<'_> {
+    fn drop(&mut self) {
+        self.hub.shared.lock().pacing -= 1;
+        self.hub.shared.room_bell.forget(self.ticket.take());
+    }
+}

@@ -1,0 +1,345 @@
+//! What a peer's lines mean: names, commands, and what is to be published.
+
+use super::desk::Desk;
+use super::{Naming, SessionConfig, notices};
+use crate::event::LeaveReason;
+use crate::hub::{Hub, JoinError, PublishError, RenameError};
+use crate::name::Name;
+use crate::state::MemberId;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// So much text at most is held back to be published together.
+const BATCH_BYTES: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    hub: Hub,
+    desk: Arc<Desk>,
+    classic: bool,
+    asks: bool,
+    /// The name that the peer has if it gives none.
+    default_name: Name,
+    id: Option<MemberId>,
+    /// Texts that are to be published together.
+    texts: Texts,
+    /// Whether the peer has sent a line since this was last looked at.
+    heard: bool,
+    opening: Opening,
+    over: bool,
+}
+
+/// Texts, one after the other in one piece of memory.
+#[derive(Debug, Default)]
+struct Texts {
+    bytes: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn push(&mut self, text: &str) {
+        self.bytes.push_str(text);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let text = &self.bytes[start..end];
+            start = end;
+            text
+        })
+    }
+}
+
+/// How much of a byte stream's first line was seen; it tells what protocol the peer speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    Nothing,
+    /// The first byte of a TLS record that begins a handshake.
+    Handshake,
+    Line,
+    Passed,
+}
+
+impl Conversation {
+    pub(crate) fn new(hub: Hub, desk: Arc<Desk>, config: &SessionConfig, name: Name) -> Self {
+        Self {
+            hub,
+            desk,
+            classic: config.classic,
+            asks: config.naming == Naming::Ask && !config.classic,
+            default_name: name,
+            id: None,
+            texts: Texts::default(),
+            heard: false,
+            opening: Opening::Nothing,
+            over: false,
+        }
+    }
+
+    /// Joins, or asks for the name to join under.
+    pub(crate) fn open(&mut self) -> Result<(), JoinError> {
+        if !self.asks {
+            return self.join(self.default_name.clone());
+        }
+        if self.hub.is_closed() {
+            return Err(JoinError::Closed);
+        }
+        self.tell(&notices::ask_name(&self.default_name));
+        Ok(())
+    }
+
+    /// Does not join: says why, and that is all.
+    pub(crate) fn turn_away(&mut self, why: &str) {
+        self.end(LeaveReason::Closed, notices::turned_away(why));
+    }
+
+    /// Waits for members that are about to be overrun, as far as they deserve it.
+    pub(crate) async fn may_read(&self) {
+        tokio::task::coop::consume_budget().await;
+        if self.id.is_some() && !self.over {
+            self.hub.pace().await;
+        }
+    }
+
+    /// Whether what the peer sends no longer matters.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether a byte stream begins as TLS does: a handshake record of version 3.x.
+    pub(crate) fn is_tls(&mut self, piece: &[u8]) -> bool {
+        for &byte in piece {
+            self.opening = match (self.opening, byte) {
+                (Opening::Nothing, 0x16) => Opening::Handshake,
+                (Opening::Handshake, 0x03) => {
+                    self.cut(notices::NO_TLS);
+                    return true;
+                }
+                (Opening::Nothing | Opening::Handshake, _) => Opening::Line,
+                (Opening::Line | Opening::Passed, _) => return false,
+            };
+        }
+        false
+    }
+
+    /// A line of a byte stream, of which the first tells whether it is a chat.
+    pub(crate) fn hear_first(&mut self, line: &str) {
+        if std::mem::replace(&mut self.opening, Opening::Passed) != Opening::Passed && is_http(line)
+        {
+            self.cut(notices::NOT_A_WEB_SERVER);
+        }
+        if !self.over {
+            self.hear(line);
+        }
+    }
+
+    /// A line without anything harmful in it.
+    pub(crate) fn hear(&mut self, line: &str) {
+        self.heard = true;
+        let max = self.hub.config().max_text;
+        if line.len() > max + 1 {
+            return self.refuse_line();
+        }
+        match line.strip_prefix('/').filter(|_| !self.classic) {
+            // Text that begins with a slash, as what follows does.
+            Some(text) if text.starts_with('/') && self.id.is_some() => self.say(text),
+            Some(command) => {
+                // What was said before is to stand before what the command does.
+                self.publish();
+                if !self.over {
+                    self.obey(command);
+                }
+            }
+            None if self.id.is_some() => self.say(line),
+            None => self.take_name(line),
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        // Bytes that are no UTF-8 have grown to three each.
+        if text.len() > self.hub.config().max_text {
+            return self.refuse_line();
+        }
+        self.texts.push(text);
+        if self.texts.bytes.len() >= BATCH_BYTES {
+            self.publish();
+        }
+    }
+
+    fn obey(&mut self, command: &str) {
+        let (word, rest) = command
+            .split_once(char::is_whitespace)
+            .unwrap_or((command, ""));
+        match word {
+            "name" if self.id.is_some() => self.rename(rest.trim()),
+            "name" => self.take_name(rest.trim()),
+            "who" => {
+                let roster = self.hub.roster(notices::ROSTER_NAMES);
+                self.tell(&notices::who(&roster));
+            }
+            "help" => self.tell(notices::HELP),
+            "quit" => self.end(LeaveReason::Left, notices::GOODBYE.into()),
+            _ => self.tell(&notices::unknown_command(word)),
+        }
+    }
+
+    fn rename(&mut self, name: &str) {
+        let Some(id) = self.id else { return };
+        let name: Name = match name.parse() {
+            Ok(name) => name,
+            Err(error) => return self.tell(&notices::name_refused(error)),
+        };
+        if self.hub.name(id).as_ref() == Some(&name) {
+            return self.tell(&notices::already(&name));
+        }
+        match self.hub.rename(id, name) {
+            Ok(()) => {}
+            Err(RenameError::NameTaken) => {
+                self.tell(&notices::name_refused(RenameError::NameTaken))
+            }
+            Err(RenameError::NotHere | RenameError::Closed) => self.over = true,
+        }
+    }
+
+    /// The answer to the question for a name.
+    fn take_name(&mut self, answer: &str) {
+        let answer = answer.trim();
+        let joined = if answer.is_empty() {
+            self.join(self.default_name.clone())
+        } else {
+            match answer.parse() {
+                Ok(name) => self.join(name),
+                Err(error) => return self.ask_again(&notices::name_refused(error)),
+            }
+        };
+        match joined {
+            Ok(()) => {}
+            Err(JoinError::NameTaken) => {
+                self.ask_again(&notices::name_refused(JoinError::NameTaken))
+            }
+            Err(JoinError::Closed) => self.end(LeaveReason::Closed, String::new()),
+        }
+    }
+
+    fn ask_again(&mut self, why: &str) {
+        self.tell(&(why.to_owned() + &notices::ask_name(&self.default_name)));
+    }
+
+    fn join(&mut self, name: Name) -> Result<(), JoinError> {
+        let mut greeting = notices::you_are(&name);
+        let limit = if self.classic {
+            0
+        } else {
+            notices::ROSTER_NAMES
+        };
+        let (member, roster) = self.hub.join_with_roster(name, limit)?;
+        if !self.classic {
+            greeting.push_str(&notices::here_now(&roster));
+        }
+        self.id = Some(member.id());
+        self.desk.hand_over(|papers| {
+            papers.id = Some(member.id());
+            papers.member = Some(member);
+            papers.last_line = Instant::now();
+            papers.post(&greeting);
+        });
+        Ok(())
+    }
+
+    /// Publishes what was said.
+    pub(crate) fn publish(&mut self) {
+        if std::mem::take(&mut self.heard) {
+            self.desk.lock().last_line = Instant::now();
+        }
+        if self.texts.ends.is_empty() {
+            return;
+        }
+        // Taken, not cleared: a peer that says nothing holds no buffer.
+        let texts = std::mem::take(&mut self.texts);
+        let Some(id) = self.id else { return };
+        match self.hub.shared.publish(id, texts.iter()) {
+            Ok(_) => {}
+            Err(PublishError::NotHere | PublishError::Closed) => self.over = true,
+            Err(PublishError::TooLong { .. }) => unreachable!("refused by `say`"),
+        }
+    }
+
+    pub(crate) fn refuse_line(&mut self) {
+        self.heard = true;
+        self.opening = Opening::Passed;
+        self.tell(&notices::line_refused(self.hub.config().max_text));
+    }
+
+    pub(crate) fn cut_for_endless_line(&mut self) {
+        self.publish();
+        self.cut(notices::ENDLESS_LINE);
+    }
+
+    fn cut(&mut self, notice: &str) {
+        self.end(LeaveReason::Misbehaved, notice.into());
+    }
+
+    /// The peer will send no more.
+    pub(crate) fn end_of_input(&mut self) {
+        self.publish();
+        if !self.over {
+            self.end(LeaveReason::Left, String::new());
+        }
+    }
+
+    /// Leaves; then comes what is still to be delivered, then `goodbye`.
+    fn end(&mut self, reason: LeaveReason, goodbye: String) {
+        self.over = true;
+        self.desk.lock().goodbye = (!goodbye.is_empty()).then_some(goodbye);
+        self.desk.leave(&self.hub, reason);
+    }
+
+    /// Says something to this peer alone.
+    fn tell(&mut self, lines: &str) {
+        if !self.classic {
+            self.desk.hand_over(|papers| papers.post(lines));
+        }
+    }
+}
+
+/// Whether a line is how HTTP/1 or HTTP/2 begins: a method, a target, a version (RFC 9112, 3).
+fn is_http(line: &str) -> bool {
+    let words: Vec<_> = line.splitn(4, ' ').collect();
+    let [method, target, version] = words[..] else {
+        return false;
+    };
+    !method.is_empty()
+        && method.bytes().all(|byte| byte.is_ascii_uppercase())
+        && (target == "*" || target.contains(['/', ':']))
+        && version.starts_with("HTTP/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_is_told_from_talk() {
+        for line in [
+            "GET / HTTP/1.1",
+            "POST /a?b HTTP/1.0",
+            "PRI * HTTP/2.0",
+            "CONNECT a:1 HTTP/1.1",
+        ] {
+            assert!(is_http(line), "{line}");
+        }
+        for line in [
+            "",
+            "GET",
+            "GET / ",
+            "get / HTTP/1.1",
+            "I like HTTP/1.1",
+            "GET / HTTP/1.1 it says",
+            "HTTP/1.1 200 OK",
+        ] {
+            assert!(!is_http(line), "{line}");
+        }
+    }
+}

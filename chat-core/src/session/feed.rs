@@ -1,0 +1,233 @@
+//! What a transport delivers: the peer's notices and its cursor in the log, as one stream.
+
+use super::desk::Desk;
+use super::notices;
+use crate::batch::Batch;
+use crate::bell::Ticket;
+use crate::buffer;
+use crate::event::LeaveReason;
+use crate::hub::Hub;
+use crate::member::{BATCH_BYTES, Member};
+use crate::state::{Amount, Look};
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// What is to be delivered to a peer: everything it is missing, in order, at any moment.
+///
+/// A transport takes from it what the peer can accept now: text it owns, by [`take`](Self::take)
+/// or [`take_batch`](Self::take_batch), or by lending the bytes to a write that does not wait,
+/// by [`lend`](Self::lend). What it does not take stays in the hub's log and costs nothing.
+#[derive(Debug)]
+pub struct Feed {
+    hub: Hub,
+    desk: Arc<Desk>,
+    /// Whether notices, also of gaps, are left out.
+    classic: bool,
+    member: Option<Member>,
+    /// Whether there is mail on the desk.
+    mail: bool,
+    /// Set with the last of it.
+    ended: bool,
+    /// Its place among those who wait for the hub to close, before there is a member.
+    ticket: Option<Ticket>,
+}
+
+impl Feed {
+    pub(crate) fn new(hub: Hub, desk: Arc<Desk>, classic: bool) -> Self {
+        Self {
+            hub,
+            desk,
+            classic,
+            member: None,
+            mail: false,
+            ended: false,
+            ticket: None,
+        }
+    }
+
+    /// Waits until there may be something to take; gives `false` at the end.
+    pub(crate) async fn ready(&mut self) -> bool {
+        // A peer that takes everything at once must not keep its thread for itself.
+        tokio::task::coop::consume_budget().await;
+        poll_fn(|cx| self.poll_ready(cx)).await
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.read_post();
+        if self.mail {
+            return Poll::Ready(true);
+        }
+        if self.ended {
+            return Poll::Ready(false);
+        }
+        let waits = match &mut self.member {
+            Some(member) => member.poll_idle(cx),
+            None => self.hub.shared.poll_open(&mut self.ticket, cx),
+        };
+        if waits {
+            return Poll::Pending;
+        }
+        if self.member.is_none() {
+            self.finish(LeaveReason::Closed);
+        }
+        Poll::Ready(self.member.is_some() || self.mail)
+    }
+
+    /// Lends what is to be delivered, whole lines but perhaps for the rest of one, to `write`,
+    /// which does not wait and says how many bytes it took; gives what that says.
+    ///
+    /// One call lends everything the peer is missing, up to about 64 KiB. What was not taken
+    /// comes again, unless it falls off the log meanwhile: then whole lines go, and the peer is
+    /// told how many. If there is nothing, `write` is not called, and this gives 0.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`, which then has taken nothing.
+    pub fn lend(&mut self, write: impl FnOnce(&[u8]) -> io::Result<usize>) -> io::Result<usize> {
+        buffer::lend_for_writing(|bytes| {
+            let gathered = self.gather(bytes);
+            let written = match bytes.is_empty() {
+                true => Ok(0),
+                false => write(bytes),
+            };
+            let taken = *written.as_ref().unwrap_or(&0);
+            assert!(
+                taken <= bytes.len(),
+                "a write takes no more than it was lent"
+            );
+            self.settle(bytes, gathered, taken);
+            written
+        })
+    }
+
+    /// Takes what is to be delivered as text: whole lines, each with `\n` at its end, up to
+    /// about 64 KiB. Empty if there is nothing.
+    pub fn take(&mut self) -> String {
+        let mut text = String::new();
+        let taken = self.lend(|bytes| {
+            // Only a peer that is also lent to can have part of a line, and of a character.
+            text = String::from_utf8_lossy(bytes).into_owned();
+            Ok(bytes.len())
+        });
+        taken.expect("the write above does not fail");
+        text
+    }
+
+    /// Takes what is to be delivered as items, for transports with a form of their own: fills
+    /// the batch, up to about 64 KiB of lines, and gives the notices to this peer that come
+    /// before it, each a line with `\n` at its end. Gaps and the end are items of the batch.
+    pub fn take_batch(&mut self, batch: &mut Batch) -> String {
+        self.read_post();
+        let mut notices = Vec::new();
+        if std::mem::take(&mut self.mail) {
+            self.desk.lock().collect(&mut notices);
+        }
+        batch.clear();
+        if let Some(member) = &mut self.member {
+            member.take_many(batch);
+        }
+        self.desk.add_taken(notices.len() + batch.lines().len());
+        if let Some(reason) = batch.closed() {
+            self.finish(reason);
+        }
+        String::from_utf8_lossy(&notices).into_owned()
+    }
+
+    /// Takes in what the other half of the session has handed over.
+    fn read_post(&mut self) {
+        if !self.desk.has_post() {
+            return;
+        }
+        let mut papers = self.desk.look_through();
+        let ended = papers.ended;
+        self.mail = !papers.mail.is_empty();
+        if let Some(member) = papers.member.take() {
+            self.member = Some(member);
+        }
+        drop(papers);
+        if let (None, Some(reason)) = (&self.member, ended) {
+            self.finish(reason);
+        }
+    }
+
+    /// Puts the mail and what the log has into `bytes`, and says how much of it is mail.
+    fn gather(&mut self, bytes: &mut Vec<u8>) -> (usize, Option<Look>) {
+        self.read_post();
+        if std::mem::take(&mut self.mail) {
+            self.desk.lock().collect(bytes);
+        }
+        let mut private = bytes.len();
+        let room = Amount::Bytes(BATCH_BYTES.saturating_sub(private));
+        let look = self.member.as_mut().and_then(|member| {
+            member.look(|state, id, cursor| (state.look(id, cursor, room, bytes), ()))
+        });
+        let look = look.map(|(look, ())| look);
+        if let Some(missed) = look
+            .as_ref()
+            .map(|look| look.missed)
+            .filter(|missed| *missed > 0)
+            && !self.classic
+        {
+            let notice = notices::skipped(missed);
+            bytes.splice(private..private, notice.bytes());
+            private += notice.len();
+        }
+        (private, look)
+    }
+
+    /// Puts back what was not taken.
+    fn settle(&mut self, bytes: &[u8], (private, look): (usize, Option<Look>), taken: usize) {
+        self.desk.add_taken(taken);
+        if taken < private {
+            self.keep(&bytes[taken..private]);
+        }
+        let (Some(look), Some(member)) = (look, &mut self.member) else {
+            return;
+        };
+        let (lines, taken) = (&bytes[private..], taken.saturating_sub(private));
+        if taken < lines.len() || self.mail {
+            let whole = memchr::memchr_iter(b'\n', &lines[..taken]).count() as u64;
+            let cut = taken > 0 && lines[taken - 1] != b'\n';
+            let next = look.events.start + whole + u64::from(cut);
+            member.put_back(&look, next);
+            if cut {
+                // The line may be gone from the log when the peer goes on with it.
+                let end =
+                    memchr::memchr(b'\n', &lines[taken..]).expect("the log gives whole lines");
+                self.keep(&lines[taken..=taken + end]);
+            }
+        } else if let Some(reason) = look.closed {
+            self.finish(reason);
+        }
+    }
+
+    /// Keeps what comes before all other mail.
+    fn keep(&mut self, bytes: &[u8]) {
+        let mut papers = self.desk.lock();
+        papers.mail.splice(0..0, bytes.iter().copied());
+        self.mail = true;
+    }
+
+    /// All that the log has for the peer was taken; the last words remain.
+    fn finish(&mut self, reason: LeaveReason) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let mut papers = self.desk.lock();
+        let reason = *papers.ended.get_or_insert(reason);
+        if !self.classic {
+            let own = papers.goodbye.take();
+            let goodbye = own.as_deref().unwrap_or(notices::goodbye(reason));
+            papers.mail.extend_from_slice(goodbye.as_bytes());
+        }
+        self.mail = !papers.mail.is_empty();
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.hub.shared.forget_open(self.ticket.take());
+    }
+}

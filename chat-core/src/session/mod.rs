@@ -1,0 +1,201 @@
+//! One peer's conversation with the hub, over any [`Transport`].
+//!
+//! [`run`] makes a member of whoever has a connection, in one call and one task: it names the
+//! peer, joins, greets, reads and delivers at the same time, and ends in order: it leaves,
+//! delivers what came before the leaving, and closes.
+//!
+//! # The protocol
+//!
+//! UTF-8 lines with `\n` at the end; `\r\n` is accepted.
+//!
+//! | the session sends | when |
+//! |---|---|
+//! | `You are NAME` | first, to a new peer |
+//! | `Here now: A, B, C` | then, if others are here; at most 50 names, then ` and N others` |
+//! | `NAME has arrived`, `NAME has left`, `NAME is now NEW` | to the members |
+//! | `NAME: TEXT` | to all, the sender included |
+//! | `* …` | notices to one peer alone |
+//!
+//! | the peer sends | and means |
+//! |---|---|
+//! | `TEXT` | publish it |
+//! | `/name NEW`, `/who`, `/help`, `/quit` | the commands |
+//! | `//TEXT` | publish `/TEXT` |
+//! | `/anything else` | nothing: it is told so |
+//!
+//! A line is longer than [`HubConfig::max_text`](crate::HubConfig::max_text) bytes: it is refused
+//! whole, with a notice. It has no end after 64 KiB: the peer is cut. The end of the peer's
+//! input counts as the end of its last line.
+
+mod conversation;
+mod desk;
+mod feed;
+mod halves;
+mod inbox;
+mod notices;
+
+pub use feed::Feed;
+pub use inbox::Inbox;
+
+use crate::decoder::LineDecoder;
+use crate::event::LeaveReason;
+use crate::hub::{Hub, JoinError};
+use crate::name::Name;
+use crate::transport::{Received, Transport};
+use conversation::Conversation;
+use desk::Desk;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How sessions treat their peers. Take the default and change what you need.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// Whether a peer is asked for its name before it joins; default [`Naming::Given`].
+    pub naming: Naming,
+
+    /// The chat of *The Go Programming Language*, section 8.10, to the byte; default no. No
+    /// roster, no commands, no notices. It goes with `idle_timeout: None` and `Naming::Given`.
+    pub classic: bool,
+
+    /// A peer that sends no line for this long is let go with a notice (exercise 8.13);
+    /// default 5 minutes, `None` for never.
+    pub idle_timeout: Option<Duration>,
+
+    /// A peer that takes no byte of what is delivered to it for this long is cut; default 30 s.
+    /// Until then it costs the hub an offset.
+    pub stall_timeout: Duration,
+
+    /// How long a peer that is asked for its name has to give one; default 60 s.
+    pub name_timeout: Duration,
+
+    /// How long, at most, a session goes on receiving, to ignore it, after it has delivered
+    /// everything and said so; default 2 s. Closing a socket with unread input can destroy what
+    /// is on its way to the peer.
+    pub linger: Duration,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            naming: Naming::Given,
+            classic: false,
+            idle_timeout: Some(Duration::from_secs(300)),
+            stall_timeout: Duration::from_secs(30),
+            name_timeout: Duration::from_secs(60),
+            linger: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Where a peer's first name comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// It is the one given to [`run`], such as the peer's address, as in the book. The peer can
+    /// change it by `/name`.
+    #[default]
+    Given,
+    /// The peer is asked, and joins under its answer (exercise 8.14); an empty line takes the
+    /// name given to [`run`].
+    Ask,
+}
+
+/// Makes a member of a peer, and returns when that has ended, with the reason.
+///
+/// Needs tokio's timer, and no more of the runtime. The connection is closed when it returns.
+/// Not cancel safe: dropping it leaves the hub and drops the connection there and then, without
+/// delivering what came before.
+///
+/// ```no_run
+/// # async fn accept() -> std::io::Result<tokio::io::DuplexStream> { unimplemented!() }
+/// use chat_core::session::{self, SessionConfig};
+/// use chat_core::transport::IoTransport;
+/// use chat_core::{Hub, HubConfig, Name};
+///
+/// # async fn listen() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub = Hub::new(HubConfig::default());
+/// for number in 1.. {
+///     let (hub, stream) = (hub.clone(), accept().await?);
+///     let name = Name::assigned(&format!("peer:{number}"))?;
+///     tokio::spawn(async move {
+///         session::run(&hub, name, IoTransport::new(stream), &SessionConfig::default()).await
+///     });
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`JoinError`] if the given name is taken or the hub is closed; the connection is dropped.
+/// Trouble with the connection is no error but a [`LeaveReason`].
+pub async fn run(
+    hub: &Hub,
+    name: Name,
+    transport: impl Transport,
+    config: &SessionConfig,
+) -> Result<LeaveReason, JoinError> {
+    let desk = Arc::new(Desk::new());
+    let mut conversation = Conversation::new(hub.clone(), desk.clone(), config, name);
+    conversation.open()?;
+    Ok(converse(hub, desk, conversation, transport, config).await)
+}
+
+/// Says one line to a peer that cannot be let in, as a notice, and closes in order.
+///
+/// Takes as long as a session's end: for the line at most [`SessionConfig::stall_timeout`], and
+/// for the peer to close at most [`SessionConfig::linger`]. Not cancel safe: dropping it drops
+/// the connection.
+pub async fn refuse(
+    hub: &Hub,
+    name: Name,
+    transport: impl Transport,
+    why: &str,
+    config: &SessionConfig,
+) {
+    let desk = Arc::new(Desk::new());
+    let mut conversation = Conversation::new(hub.clone(), desk.clone(), config, name);
+    conversation.turn_away(why);
+    converse(hub, desk, conversation, transport, config).await;
+}
+
+/// Runs a conversation that was begun, to its end.
+async fn converse(
+    hub: &Hub,
+    desk: Arc<Desk>,
+    mut conversation: Conversation,
+    transport: impl Transport,
+    config: &SessionConfig,
+) -> LeaveReason {
+    let mut decoder = LineDecoder::new(hub.config().max_text);
+    let mut feed = Feed::new(hub.clone(), desk.clone(), config.classic);
+    let (mut source, mut sink) = Box::new(transport).split();
+
+    let receiving = async {
+        loop {
+            conversation.may_read().await;
+            let mut inbox = Inbox::new(&mut conversation, &mut decoder);
+            match source.receive(&mut inbox).await? {
+                Received::More => inbox.done(),
+                Received::End => {
+                    inbox.end();
+                    return io::Result::Ok(());
+                }
+            }
+        }
+    };
+    let delivering = async {
+        while feed.ready().await {
+            desk.set_delivering(true);
+            sink.deliver(&mut feed).await?;
+            desk.set_delivering(false);
+        }
+        sink.close().await
+    };
+    let ended = halves::drive(hub, config, &desk, pin!(receiving), pin!(delivering)).await;
+    let reason = desk.leave(hub, ended);
+    tracing::debug!(%reason, "session ended");
+    reason
+}

@@ -1,0 +1,93 @@
+//! The adapter for whatever can be read and written.
+
+use super::{DeliverHalf, ReceiveHalf, Received, Transport};
+use crate::buffer;
+use crate::session::{Feed, Inbox};
+use async_trait::async_trait;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind::WouldBlock};
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
+
+/// A [`Transport`] of UTF-8 lines over a byte stream: a socket, TLS, a pipe, a serial port.
+///
+/// It keeps no buffer: it reads into, and writes from, memory that its thread lends it, and
+/// one write takes everything the peer is missing, up to 64 KiB. After each write it flushes.
+#[derive(Debug)]
+pub struct IoTransport<R, W> {
+    reader: R,
+    writer: W,
+}
+
+impl<T: AsyncRead + AsyncWrite + Send + 'static> IoTransport<ReadHalf<T>, WriteHalf<T>> {
+    /// A transport over one stream, which it splits by [`tokio::io::split`].
+    pub fn new(stream: T) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self { reader, writer }
+    }
+}
+
+impl<R, W> IoTransport<R, W> {
+    /// A transport over a reader and a writer, for streams that have a cheaper way to split,
+    /// such as `TcpStream::into_split`, or two pipes.
+    pub fn from_halves(reader: R, writer: W) -> Self {
+        Self { reader, writer }
+    }
+}
+
+impl<R, W> Transport for IoTransport<R, W>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
+        (Box::new(Reader(self.reader)), Box::new(Writer(self.writer)))
+    }
+}
+
+struct Reader<R>(R);
+
+#[async_trait]
+impl<R: AsyncRead + Send + Unpin> ReceiveHalf for Reader<R> {
+    async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
+        poll_fn(|cx| {
+            buffer::lend_for_reading(|buffer| {
+                let mut buffer = ReadBuf::new(buffer);
+                ready!(Pin::new(&mut self.0).poll_read(cx, &mut buffer))?;
+                if buffer.filled().is_empty() {
+                    return Poll::Ready(Ok(Received::End));
+                }
+                inbox.bytes(buffer.filled());
+                Poll::Ready(Ok(Received::More))
+            })
+        })
+        .await
+    }
+}
+
+struct Writer<W>(W);
+
+#[async_trait]
+impl<W: AsyncWrite + Send + Unpin> DeliverHalf for Writer<W> {
+    async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
+        poll_fn(|cx| {
+            let given = feed.lend(|bytes| match Pin::new(&mut self.0).poll_write(cx, bytes) {
+                Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(taken) => taken,
+                // The writer has the waker now, and the feed has its bytes back.
+                Poll::Pending => Err(WouldBlock.into()),
+            });
+            match given {
+                Err(error) if error.kind() == WouldBlock => Poll::Pending,
+                given => Poll::Ready(given),
+            }
+        })
+        .await?;
+        self.0.flush().await
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        self.0.shutdown().await
+    }
+}

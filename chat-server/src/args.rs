@@ -1,0 +1,165 @@
+//! The command line.
+
+use bytesize::ByteSize;
+use chat_core::HubConfig;
+use chat_core::session::Naming;
+use chat_server::ServerConfig;
+use clap::{Parser, ValueEnum};
+use std::time::Duration;
+
+/// A chat room on TCP: who connects is in it, and what one says all hear.
+///
+/// Every flag can also be given as an environment variable. Sizes are like 64KiB or 8MiB, times
+/// like 30s or 5m.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "\
+Examples:
+  chat-server                               for this machine alone
+  chat-server --listen '[::]:8000'          for everybody: it has no passwords and no TLS
+  chat-server --names ask                   asks newcomers for their names
+  nc localhost 8000                         joins, as does: chat-client -n alice
+
+SIGTERM and SIGINT end it in order: everybody gets what was said before. A second one ends it
+at once. CHAT_LOG=debug tells more on stderr."
+)]
+pub(crate) struct Args {
+    /// Where to listen; can be given several times, port 0 picks a free one
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "CHAT_LISTEN",
+        value_delimiter = ',',
+        default_value = "localhost:8000"
+    )]
+    pub(crate) listen: Vec<String>,
+
+    /// Where names come from: the peer's address, or its answer when asked
+    #[arg(long, env = "CHAT_NAMES", value_enum, default_value_t = Names::Address)]
+    names: Names,
+
+    /// The book's chat to the byte: no roster, commands, notices or idle limit
+    #[arg(long, env = "CHAT_CLASSIC", conflicts_with = "names")]
+    classic: bool,
+
+    /// Who sends no line for this long has to go, or "off" [default: 5m, off with --classic]
+    #[arg(long, value_name = "TIME", env = "CHAT_IDLE_TIMEOUT", value_parser = limit)]
+    idle_timeout: Option<Limit>,
+
+    /// Who takes nothing of what is sent to it for this long is cut
+    #[arg(long, value_name = "TIME", env = "CHAT_STALL_TIMEOUT", value_parser = time, default_value = "30s")]
+    stall_timeout: Duration,
+
+    /// The longest line, in bytes
+    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_LINE", value_parser = line_length, default_value = "4096")]
+    max_line: usize,
+
+    /// Memory for what was said; who is further behind than this misses some and is told how much
+    #[arg(long, value_name = "SIZE", env = "CHAT_LOG_BYTES", value_parser = log_size, default_value = "8MiB")]
+    log_bytes: usize,
+
+    /// With more people than this, coming and going is not announced
+    #[arg(
+        long,
+        value_name = "N",
+        env = "CHAT_ANNOUNCE_UP_TO",
+        default_value_t = 1000
+    )]
+    announce_up_to: usize,
+
+    /// How long a sender may be held up for others that read, but too slowly; 0s for not at all
+    #[arg(long, value_name = "TIME", env = "CHAT_PATIENCE", value_parser = time, default_value = "5ms")]
+    patience: Duration,
+
+    /// The most peers at a time
+    #[arg(
+        long,
+        value_name = "N",
+        env = "CHAT_MAX_PEERS",
+        default_value_t = 10_000
+    )]
+    max_peers: usize,
+
+    /// How long peers may take, at the end, for what was said before
+    #[arg(long, value_name = "TIME", env = "CHAT_GRACE", value_parser = time, default_value = "10s")]
+    grace: Duration,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Names {
+    /// Its address, until it says /name NAME
+    Address,
+    /// What it answers
+    Ask,
+}
+
+/// A time limit, or none.
+#[derive(Clone, Copy, Debug)]
+struct Limit(Option<Duration>);
+
+impl Args {
+    pub(crate) fn hub_config(&self) -> HubConfig {
+        let mut config = HubConfig::default();
+        config.log_bytes = self.log_bytes;
+        config.max_text = self.max_line;
+        config.announce_up_to = Some(self.announce_up_to);
+        config.patience = self.patience;
+        config
+    }
+
+    pub(crate) fn server_config(&self) -> ServerConfig {
+        let mut config = ServerConfig::default();
+        config.max_peers = self.max_peers;
+        config.grace = self.grace;
+        let session = &mut config.session;
+        session.classic = self.classic;
+        session.naming = match self.names {
+            Names::Address => Naming::Given,
+            Names::Ask => Naming::Ask,
+        };
+        session.stall_timeout = self.stall_timeout;
+        match self.idle_timeout {
+            Some(Limit(limit)) => session.idle_timeout = limit,
+            None if self.classic => session.idle_timeout = None,
+            None => {}
+        }
+        config
+    }
+}
+
+fn time(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text)
+}
+
+fn limit(text: &str) -> Result<Limit, humantime::DurationError> {
+    match text {
+        "off" => Ok(Limit(None)),
+        text => time(text).map(|limit| Limit(Some(limit))),
+    }
+}
+
+fn log_size(text: &str) -> Result<usize, String> {
+    let size: ByteSize = text.parse()?;
+    usize::try_from(size.as_u64()).map_err(|error| error.to_string())
+}
+
+/// One mebibyte is more than anybody types, and still far less than a log.
+fn line_length(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes @ 1..=1_048_576) => Ok(bytes),
+        Ok(_) => Err("between 1 and 1048576".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_make_sense() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,150 @@
+//! Accepts peers, runs their sessions, drains.
+
+use crate::listener::Listener;
+use chat_core::session::{self, SessionConfig};
+use chat_core::{Hub, Name};
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, info, warn};
+
+/// The pauses after trouble with accepting, such as running out of descriptors.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// So many peers at most are being told that the server is full; more are just closed.
+const REFUSALS: usize = 64;
+
+/// How the server treats its peers.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// What each session is told.
+    pub session: SessionConfig,
+    /// The most peers at a time, in a room or on their way into it; default 10,000. Others are
+    /// told that the server is full.
+    pub max_peers: usize,
+    /// How long, after the shutdown began, peers may take for what was said before; default 10 s.
+    pub grace: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            session: SessionConfig::default(),
+            max_peers: 10_000,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Makes a member of everybody who connects, until `shutdown` is ready; then stops listening,
+/// closes the hub, and returns when every peer has got everything and its connection is
+/// closed, or the grace is over.
+///
+/// It never ends for a peer's sake: trouble with one connection or one session is that one's,
+/// and when descriptors run out it goes on as soon as there are some. If the hub is closed by
+/// somebody else, new peers are turned away until `shutdown`.
+///
+/// Not cancel safe: dropping it drops every connection without a word.
+pub async fn serve(
+    listener: impl Listener,
+    hub: Hub,
+    config: ServerConfig,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut sessions = JoinSet::new();
+    accept_until(listener, &hub, &config, shutdown, &mut sessions).await;
+    info!(peers = sessions.len(), "shutting down");
+    hub.close();
+    let drained = async {
+        while let Some(ended) = sessions.join_next().await {
+            report(ended);
+        }
+    };
+    if timeout(config.grace, drained).await.is_err() {
+        warn!(peers = sessions.len(), "out of grace, closing the rest");
+        sessions.shutdown().await;
+    }
+}
+
+async fn accept_until(
+    mut listener: impl Listener,
+    hub: &Hub,
+    config: &ServerConfig,
+    shutdown: impl Future<Output = ()>,
+    sessions: &mut JoinSet<()>,
+) {
+    let session_config = Arc::new(config.session.clone());
+    let mut refusals = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => return,
+            Some(ended) = sessions.join_next() => {
+                report(ended);
+                continue;
+            }
+            Some(_) = refusals.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((transport, name)) => {
+                pause = FIRST_PAUSE;
+                if sessions.len() < config.max_peers {
+                    let (hub, config) = (hub.clone(), session_config.clone());
+                    sessions.spawn(async move { attend(&hub, name, transport, &config).await });
+                } else if refusals.len() < REFUSALS {
+                    debug!(peer = %name, "full");
+                    let (hub, config) = (hub.clone(), session_config.clone());
+                    refusals.spawn(async move {
+                        session::refuse(&hub, name, transport, "the server is full", &config).await;
+                    });
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => {
+                debug!(%error, "a peer was gone before it came")
+            }
+            Err(error) => {
+                warn!(%error, ?pause, "cannot accept, pausing");
+                tokio::select! {
+                    () = &mut shutdown => return,
+                    () = sleep(pause) => {}
+                }
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+        }
+    }
+}
+
+async fn attend(
+    hub: &Hub,
+    name: Name,
+    transport: impl chat_core::transport::Transport,
+    config: &SessionConfig,
+) {
+    debug!(peer = %name, "connected");
+    match session::run(hub, name.clone(), transport, config).await {
+        Ok(reason) => debug!(peer = %name, %reason, "gone"),
+        Err(error) => warn!(peer = %name, %error, "turned away"),
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(failed) = ended {
+        // Its member has left by being dropped; nobody else is affected.
+        error!(%failed, "a session panicked");
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
+    )
+}
