@@ -112,7 +112,9 @@ impl Sanitizer {
             match c {
                 '\r' => self.carriage_return = true,
                 '\t' | '\n' => shown.push(c),
-                _ if c.is_control() => write_escape(shown, format_args!("\\x{:02x}", u32::from(c))),
+                c if c.is_control() => {
+                    write_escape(shown, format_args!("\\x{:02x}", u32::from(c)));
+                }
                 // Line separators; bidi embeddings, overrides and isolates.
                 '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                     write_escape(shown, format_args!("\\u{{{:x}}}", u32::from(c)));

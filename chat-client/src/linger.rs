@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// The default: so much silence means that the server has nothing more to say.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// When to leave a server that does not close. Has no clock of its own: callers say what time it is.
+/// When to leave a server that does not close. Has no clock of its own: callers tell the time.
 #[derive(Debug)]
 pub(crate) struct Linger {
     limit: Duration,

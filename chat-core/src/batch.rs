@@ -82,7 +82,11 @@ impl Batch {
     ) -> Look {
         let mut bytes = std::mem::take(&mut self.lines).into_bytes();
         bytes.clear();
-        let look = state.look(id, cursor, Amount::Bytes(max_bytes), &mut bytes);
+        let amount = Amount::Upto {
+            bytes: max_bytes,
+            before: u64::MAX,
+        };
+        let look = state.look(id, cursor, amount, &mut bytes);
         self.first = look.events.start;
         self.missed = look.missed;
         self.entries.clear();

@@ -323,6 +323,11 @@ impl Hub {
         self.shared.lock().roster_now(limit)
     }
 
+    /// The number that the next event gets.
+    pub fn position(&self) -> u64 {
+        self.shared.lock().position()
+    }
+
     /// How the hub is doing. Costs the same however many members there are.
     pub fn stats(&self) -> Stats {
         self.shared.lock().stats()

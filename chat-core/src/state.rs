@@ -45,8 +45,8 @@ pub(crate) struct Cursor {
 pub(crate) enum Amount {
     /// One thing: a gap, an event, or the end.
     One,
-    /// Everything, up to so many bytes of lines, but at least one event.
-    Bytes(usize),
+    /// Everything before an event, up to so many bytes of lines, but at least one event.
+    Upto { bytes: usize, before: u64 },
 }
 
 /// What one look at the log gave.
@@ -137,6 +137,10 @@ impl State {
             gaps: 0,
             missed: 0,
         }
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.log.head()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -348,7 +352,7 @@ impl State {
         if from < until && !(missed > 0 && amount == Amount::One) {
             let (to, max_bytes) = match amount {
                 Amount::One => (from + 1, usize::MAX),
-                Amount::Bytes(max_bytes) => (until, max_bytes),
+                Amount::Upto { bytes, before } => (before.clamp(from, until), bytes),
             };
             cursor.seq = self.log.read(from, to, max_bytes, out);
             let offset = self.log.start_of(cursor.seq);

@@ -243,7 +243,7 @@ impl Conversation {
             papers.id = Some(member.id());
             papers.member = Some(member);
             papers.last_line = Instant::now();
-            papers.post(&greeting);
+            papers.say_first(&greeting);
         });
         Ok(())
     }
@@ -298,8 +298,16 @@ impl Conversation {
 
     /// Says something to this peer alone.
     fn tell(&mut self, lines: &str) {
-        if !self.classic {
-            self.desk.hand_over(|papers| papers.post(lines));
+        if self.classic {
+            return;
+        }
+        match self.id {
+            // An answer comes after what it answers has had its effect.
+            Some(_) => {
+                let now = self.hub.position();
+                self.desk.hand_over(|papers| papers.say(lines, now));
+            }
+            None => self.desk.hand_over(|papers| papers.say_first(lines)),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::event::LeaveReason;
 use crate::hub::Hub;
 use crate::member::Member;
 use crate::state::MemberId;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
@@ -31,8 +32,11 @@ pub(crate) struct Desk {
 
 #[derive(Debug)]
 pub(crate) struct Papers {
-    /// Lines for this peer alone; first of all what is left of a line that it took a part of.
-    pub(crate) mail: Vec<u8>,
+    /// What comes before all else: the rest of a line that was taken in part, the greeting.
+    front: Vec<u8>,
+    /// Notices, which come after what they follow in the log: all before event `after`.
+    mail: Vec<u8>,
+    pub(crate) after: u64,
     /// Notices that did not fit.
     skipped: u64,
     /// The membership, on its way from the half that joined to the half that reads.
@@ -48,29 +52,54 @@ pub(crate) struct Papers {
 }
 
 impl Papers {
-    /// Mails whole lines, or counts them as skipped.
-    pub(crate) fn post(&mut self, lines: &str) {
-        if self.mail.len() + lines.len() > MAIL_BYTES {
+    /// Says something as soon as possible.
+    pub(crate) fn say_first(&mut self, lines: &str) {
+        self.front.extend_from_slice(lines.as_bytes());
+    }
+
+    /// Says something after all events before number `after`.
+    pub(crate) fn say(&mut self, lines: &str, after: u64) {
+        if self.front.len() + self.mail.len() + lines.len() > MAIL_BYTES {
             self.skipped += 1;
             return;
         }
         self.own_up();
         self.mail.extend_from_slice(lines.as_bytes());
+        self.after = after;
+    }
+
+    pub(crate) fn has_front(&self) -> bool {
+        !self.front.is_empty()
+    }
+
+    pub(crate) fn has_mail(&self) -> bool {
+        !self.mail.is_empty()
+    }
+
+    pub(crate) fn take_front(&mut self) -> Vec<u8> {
+        // Taken, not cleared: an idle peer holds no buffer.
+        mem::take(&mut self.front)
+    }
+
+    pub(crate) fn take_mail(&mut self) -> Vec<u8> {
+        self.own_up();
+        mem::take(&mut self.mail)
+    }
+
+    pub(crate) fn put_back_front(&mut self, bytes: &[u8]) {
+        self.front.splice(0..0, bytes.iter().copied());
+    }
+
+    pub(crate) fn put_back_mail(&mut self, bytes: &[u8]) {
+        self.mail.splice(0..0, bytes.iter().copied());
     }
 
     /// Says how many notices did not fit, in their place.
     fn own_up(&mut self) {
         if self.skipped > 0 {
-            let notice = notices::notices_skipped(std::mem::take(&mut self.skipped));
+            let notice = notices::notices_skipped(mem::take(&mut self.skipped));
             self.mail.extend_from_slice(notice.as_bytes());
         }
-    }
-
-    /// Moves all the mail to `out`.
-    pub(crate) fn collect(&mut self, out: &mut Vec<u8>) {
-        self.own_up();
-        // Taken, not cleared: an idle peer holds no buffer.
-        out.extend_from_slice(&std::mem::take(&mut self.mail));
     }
 }
 
@@ -78,7 +107,9 @@ impl Desk {
     pub(crate) fn new() -> Self {
         Self {
             papers: Mutex::new(Papers {
+                front: Vec::new(),
                 mail: Vec::new(),
+                after: 0,
                 skipped: 0,
                 member: None,
                 id: None,

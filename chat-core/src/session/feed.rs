@@ -8,7 +8,7 @@ use crate::buffer;
 use crate::event::LeaveReason;
 use crate::hub::Hub;
 use crate::member::{BATCH_BYTES, Member};
-use crate::state::{Amount, Look};
+use crate::state::{Amount, Cursor, Look, State};
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -116,22 +116,24 @@ impl Feed {
     }
 
     /// Takes what is to be delivered as items, for transports with a form of their own: fills
-    /// the batch, up to about 64 KiB of lines, and gives the notices to this peer that come
-    /// before it, each a line with `\n` at its end. Gaps and the end are items of the batch.
+    /// the batch, up to about 64 KiB of lines, and gives the notices to this peer alone, each a
+    /// line with `\n` at its end, which belong behind it. Gaps and the end are items of the batch.
     pub fn take_batch(&mut self, batch: &mut Batch) -> String {
         self.read_post();
-        let mut notices = Vec::new();
-        if std::mem::take(&mut self.mail) {
-            self.desk.lock().collect(&mut notices);
-        }
         batch.clear();
         if let Some(member) = &mut self.member {
             member.take_many(batch);
         }
-        self.desk.add_taken(notices.len() + batch.lines().len());
         if let Some(reason) = batch.closed() {
             self.finish(reason);
         }
+        let mut notices = Vec::new();
+        if std::mem::take(&mut self.mail) {
+            let mut papers = self.desk.lock();
+            notices = papers.take_front();
+            notices.append(&mut papers.take_mail());
+        }
+        self.desk.add_taken(notices.len() + batch.lines().len());
         String::from_utf8_lossy(&notices).into_owned()
     }
 
@@ -142,7 +144,7 @@ impl Feed {
         }
         let mut papers = self.desk.look_through();
         let ended = papers.ended;
-        self.mail = !papers.mail.is_empty();
+        self.mail = papers.has_front() || papers.has_mail();
         if let Some(member) = papers.member.take() {
             self.member = Some(member);
         }
@@ -152,62 +154,85 @@ impl Feed {
         }
     }
 
-    /// Puts the mail and what the log has into `bytes`, and says how much of it is mail.
-    fn gather(&mut self, bytes: &mut Vec<u8>) -> (usize, Option<Look>) {
+    /// Puts what is to be delivered into `bytes`.
+    fn gather(&mut self, bytes: &mut Vec<u8>) -> Gathered {
         self.read_post();
+        let mut before = u64::MAX;
         if std::mem::take(&mut self.mail) {
-            self.desk.lock().collect(bytes);
+            let mut papers = self.desk.lock();
+            bytes.append(&mut papers.take_front());
+            if papers.has_mail() {
+                before = papers.after;
+            }
         }
-        let mut private = bytes.len();
-        let room = Amount::Bytes(BATCH_BYTES.saturating_sub(private));
+        let mut front = bytes.len();
+        let amount = Amount::Upto {
+            bytes: BATCH_BYTES.saturating_sub(front),
+            before,
+        };
         let look = self.member.as_mut().and_then(|member| {
-            member.look(|state, id, cursor| (state.look(id, cursor, room, bytes), ()))
+            let look = |state: &mut State, id, cursor: &mut Cursor| {
+                let look = state.look(id, cursor, amount, bytes);
+                let notices = look.events.end >= before || look.closed.is_some();
+                (look, notices)
+            };
+            member.look(look)
         });
-        let look = look.map(|(look, ())| look);
-        if let Some(missed) = look
-            .as_ref()
-            .map(|look| look.missed)
-            .filter(|missed| *missed > 0)
-            && !self.classic
-        {
+        let missed = look.as_ref().map_or(0, |(look, _)| look.missed);
+        if missed > 0 && !self.classic {
             let notice = notices::skipped(missed);
-            bytes.splice(private..private, notice.bytes());
-            private += notice.len();
+            bytes.splice(front..front, notice.bytes());
+            front += notice.len();
         }
-        (private, look)
+        let log = bytes.len();
+        if before < u64::MAX {
+            match &look {
+                Some((_, false)) => self.mail = true,
+                _ => bytes.append(&mut self.desk.lock().take_mail()),
+            }
+        }
+        Gathered {
+            front,
+            log,
+            look: look.map(|(look, _)| look),
+        }
     }
 
     /// Puts back what was not taken.
-    fn settle(&mut self, bytes: &[u8], (private, look): (usize, Option<Look>), taken: usize) {
+    fn settle(&mut self, bytes: &[u8], gathered: Gathered, taken: usize) {
+        let Gathered { front, log, look } = gathered;
         self.desk.add_taken(taken);
-        if taken < private {
-            self.keep(&bytes[taken..private]);
+        if taken < bytes.len() {
+            let mut papers = self.desk.lock();
+            match taken {
+                _ if taken > log => papers.put_back_front(&bytes[taken..]),
+                _ => papers.put_back_mail(&bytes[log..]),
+            }
+            if taken < front {
+                papers.put_back_front(&bytes[taken..front]);
+            }
+            self.mail = papers.has_front() || papers.has_mail();
         }
         let (Some(look), Some(member)) = (look, &mut self.member) else {
             return;
         };
-        let (lines, taken) = (&bytes[private..], taken.saturating_sub(private));
-        if taken < lines.len() || self.mail {
-            let whole = memchr::memchr_iter(b'\n', &lines[..taken]).count() as u64;
-            let cut = taken > 0 && lines[taken - 1] != b'\n';
-            let next = look.events.start + whole + u64::from(cut);
-            member.put_back(&look, next);
-            if cut {
-                // The line may be gone from the log when the peer goes on with it.
-                let end =
-                    memchr::memchr(b'\n', &lines[taken..]).expect("the log gives whole lines");
-                self.keep(&lines[taken..=taken + end]);
+        if taken >= log {
+            if let Some(reason) = look.closed {
+                self.finish(reason);
             }
-        } else if let Some(reason) = look.closed {
-            self.finish(reason);
+            return;
         }
-    }
-
-    /// Keeps what comes before all other mail.
-    fn keep(&mut self, bytes: &[u8]) {
-        let mut papers = self.desk.lock();
-        papers.mail.splice(0..0, bytes.iter().copied());
-        self.mail = true;
+        let lines = &bytes[front..log];
+        let taken = taken.saturating_sub(front);
+        let whole = memchr::memchr_iter(b'\n', &lines[..taken]).count() as u64;
+        let cut = taken > 0 && lines[taken - 1] != b'\n';
+        member.put_back(&look, look.events.start + whole + u64::from(cut));
+        if cut {
+            // The line may be gone from the log when the peer goes on with it.
+            let end = memchr::memchr(b'\n', &lines[taken..]).expect("the log gives whole lines");
+            self.desk.lock().put_back_front(&lines[taken..=taken + end]);
+            self.mail = true;
+        }
     }
 
     /// All that the log has for the peer was taken; the last words remain.
@@ -220,10 +245,17 @@ impl Feed {
         if !self.classic {
             let own = papers.goodbye.take();
             let goodbye = own.as_deref().unwrap_or(notices::goodbye(reason));
-            papers.mail.extend_from_slice(goodbye.as_bytes());
+            papers.say_first(goodbye);
         }
-        self.mail = !papers.mail.is_empty();
+        self.mail = papers.has_front() || papers.has_mail();
     }
+}
+
+/// What is lent: up to `front` what comes first, up to `log` lines of the log, then notices.
+struct Gathered {
+    front: usize,
+    log: usize,
+    look: Option<Look>,
 }
 
 impl Drop for Feed {
