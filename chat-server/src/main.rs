@@ -6,7 +6,7 @@ use args::Args;
 use chat_core::Hub;
 use chat_server::{BindError, TcpListeners, serve};
 use clap::Parser;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::{ExitCode, exit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -89,6 +89,7 @@ fn start_logging() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         // Else it would panic about a stderr that is gone.
         .log_internal_errors(false)
         .init();

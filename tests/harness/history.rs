@@ -1,1 +1,502 @@
-//! Harness.
+//! The history checker: what members were given, held against what the hub promises.
+//!
+//! A test keeps one [`Record`] per member, one [`Said`] per member that publishes, and now and
+//! then a roster. [`History::check`] then looks at all of them together:
+//!
+//! - *Total order*: a record's numbers increase, and a number means the same event to all.
+//! - *Exact suffix, exact gaps*: from the arrival on, events and gaps tile the numbers.
+//! - *Sender FIFO*: what a member said has increasing numbers between its arrival and leaving,
+//!   and is what the others were given under these.
+//! - *Presence, atomic join, leave once*: every roster is the one before it with the arrivals,
+//!   renamings and leavings in between, in order; nobody arrives twice, leaves twice, or speaks
+//!   who is not there.
+//! - *Drain*: `Closed` is last and once; who was closed by the hub has the same end as all such.
+
+use chat_core::{Batch, Delivery, Event, EventKind, LeaveReason, Member, Roster, TryRecvError};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Everything that one member was given.
+#[derive(Clone, Debug)]
+pub struct Record {
+    who: String,
+    from: u64,
+    items: Vec<Delivery>,
+}
+
+impl Record {
+    /// To be made before the member reads anything.
+    pub fn of(member: &Member) -> Self {
+        Self {
+            who: format!("{:?}", member.id()),
+            from: member.position(),
+            items: Vec::new(),
+        }
+    }
+
+    /// Takes down the next thing it was given.
+    pub fn push(&mut self, delivery: Delivery) {
+        self.items.push(delivery);
+    }
+
+    /// Takes down all that a batch holds.
+    pub fn push_batch(&mut self, batch: &Batch) {
+        self.items.extend(batch.iter().map(|item| match item {
+            Delivery::Event(event) => Delivery::Event(event.to_owned()),
+            Delivery::Gap { missed } => Delivery::Gap { missed },
+            Delivery::Closed(reason) => Delivery::Closed(reason),
+        }));
+    }
+
+    /// Reads, one by one, all that there is for the member now.
+    pub fn catch_up(&mut self, member: &mut Member) -> TryRecvError {
+        loop {
+            match member.try_recv() {
+                Ok(delivery) => self.push(delivery),
+                Err(nothing) => return nothing,
+            }
+        }
+    }
+
+    /// Reads, in batches, all that there is for the member now.
+    pub fn catch_up_in_batches(&mut self, member: &mut Member, batch: &mut Batch) -> TryRecvError {
+        loop {
+            match member.try_recv_many(batch) {
+                Ok(_) => self.push_batch(batch),
+                Err(nothing) => return nothing,
+            }
+        }
+    }
+
+    /// Reads one by one until the stream has ended.
+    pub async fn read_to_end(&mut self, member: &mut Member) {
+        while let Some(delivery) = member.recv().await {
+            self.push(delivery);
+        }
+    }
+
+    /// The events, in order.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.items.iter().filter_map(|item| match item {
+            Delivery::Event(event) => Some(event),
+            _ => None,
+        })
+    }
+
+    /// Their lines.
+    pub fn lines(&self) -> Vec<&str> {
+        self.events().map(Event::line).collect()
+    }
+
+    /// How many events its gaps hid.
+    pub fn missed(&self) -> u64 {
+        let missed = |item: &_| match item {
+            Delivery::Gap { missed } => *missed,
+            _ => 0,
+        };
+        self.items.iter().map(missed).sum()
+    }
+
+    /// How many gaps it was told of.
+    pub fn gaps(&self) -> usize {
+        let is_gap = |item: &&_| matches!(item, Delivery::Gap { .. });
+        self.items.iter().filter(is_gap).count()
+    }
+
+    /// How many events it was given.
+    pub fn given(&self) -> u64 {
+        self.events().count() as u64
+    }
+
+    /// The number after the last that it was given or told that it missed.
+    pub fn next(&self) -> u64 {
+        self.from + self.given() + self.missed()
+    }
+
+    /// Why it ended, if it has.
+    pub fn closed(&self) -> Option<LeaveReason> {
+        match self.items.last() {
+            Some(Delivery::Closed(reason)) => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// Holds this one record against what needs no other.
+    ///
+    /// # Errors
+    ///
+    /// Says which promise was broken, and where.
+    pub fn check(&self) -> Result<(), String> {
+        let mut next = self.from;
+        let mut after_gap = false;
+        for (at, item) in self.items.iter().enumerate() {
+            let broken = |what| Err(format!("{}, item {at}, {item:?}: {what}", self.who));
+            match item {
+                Delivery::Event(event) if event.seq() != next => {
+                    return broken(format!("number {next} should have come"));
+                }
+                Delivery::Event(_) => next += 1,
+                Delivery::Gap { missed: 0 } => return broken("a gap of nothing".into()),
+                Delivery::Gap { .. } if after_gap => return broken("two gaps for one".into()),
+                Delivery::Gap { missed } => next += missed,
+                Delivery::Closed(_) if at + 1 < self.items.len() => {
+                    return broken("something came after the end".into());
+                }
+                Delivery::Closed(_) => {}
+            }
+            after_gap = matches!(item, Delivery::Gap { .. });
+        }
+        Ok(())
+    }
+}
+
+/// What one member published, in the order of its calls.
+#[derive(Clone, Debug)]
+pub struct Said {
+    from: u64,
+    texts: Vec<(u64, String)>,
+    until: u64,
+}
+
+impl Said {
+    /// To be made after the member has joined and before it publishes.
+    pub fn of(member: &Member) -> Self {
+        Self {
+            from: member.position(),
+            texts: Vec::new(),
+            until: u64::MAX,
+        }
+    }
+
+    /// A text was published and got this number.
+    pub fn push(&mut self, number: u64, text: &str) {
+        self.texts.push((number, text.into()));
+    }
+
+    /// Texts were published together and got these numbers.
+    pub fn push_many(&mut self, numbers: Range<u64>, texts: &[&str]) {
+        assert_eq!(numbers.end - numbers.start, texts.len() as u64);
+        for (number, text) in numbers.zip(texts) {
+            self.push(number, text);
+        }
+    }
+
+    /// It left, and this is the number that `Hub::leave` gave.
+    pub fn left(&mut self, end: u64) {
+        self.until = end;
+    }
+}
+
+/// How much a check had to go by, so that a test can see that it was not about nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Different events that anybody was given.
+    pub events: usize,
+    /// Times that somebody was given an event.
+    pub deliveries: usize,
+    /// Rosters that the events since the one before led to.
+    pub rosters: usize,
+}
+
+/// Everything that is known about what happened in a hub.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    records: Vec<Record>,
+    said: Vec<Said>,
+    rosters: Vec<Roster>,
+    /// Not every arrival and leaving is in the log.
+    quiet: bool,
+}
+
+impl History {
+    /// Of a hub that announces every arrival and leaving.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Of a hub that does not: there is nothing to learn of who is present.
+    pub fn unannounced() -> Self {
+        Self {
+            quiet: true,
+            ..Self::default()
+        }
+    }
+
+    /// What a member was given.
+    pub fn add(&mut self, record: Record) {
+        self.records.push(record);
+    }
+
+    /// What a member published.
+    pub fn add_said(&mut self, said: Said) {
+        self.said.push(said);
+    }
+
+    /// Who was here at some position: all names, from `join_with_roster` or from `roster` before
+    /// the hub was closed.
+    pub fn add_roster(&mut self, roster: Roster) {
+        self.rosters.push(roster);
+    }
+
+    /// Takes over what another has.
+    pub fn merge(&mut self, other: Self) {
+        self.records.extend(other.records);
+        self.said.extend(other.said);
+        self.rosters.extend(other.rosters);
+    }
+
+    /// Holds it against the promises.
+    ///
+    /// # Errors
+    ///
+    /// Says which promise was broken, and where.
+    pub fn check(&self) -> Result<Checked, String> {
+        let mut events = BTreeMap::new();
+        let mut deliveries = 0;
+        for record in &self.records {
+            record.check()?;
+            for event in record.events() {
+                deliveries += 1;
+                let known = *events.entry(event.seq()).or_insert(event);
+                if known != event {
+                    return Err(format!("{known:?} to one, {event:?} to {}", record.who));
+                }
+            }
+        }
+        self.check_ends()?;
+        for said in &self.said {
+            said.check(&events)?;
+        }
+        let rosters = match self.quiet {
+            true => 0,
+            false => self.check_presence(&events)?,
+        };
+        Ok(Checked {
+            events: events.len(),
+            deliveries,
+            rosters,
+        })
+    }
+
+    fn check_ends(&self) -> Result<(), String> {
+        let closed = |record: &&Record| record.closed() == Some(LeaveReason::Closed);
+        let mut ends = self.records.iter().filter(closed);
+        let Some(first) = ends.next() else {
+            return Ok(());
+        };
+        match ends.find(|other| other.next() != first.next()) {
+            None => Ok(()),
+            Some(other) => Err(format!(
+                "the hub's end is {} to {}, {} to {}",
+                first.next(),
+                first.who,
+                other.next(),
+                other.who,
+            )),
+        }
+    }
+
+    /// Gives how many rosters followed from the one before.
+    fn check_presence(&self, events: &BTreeMap<u64, &Event>) -> Result<usize, String> {
+        let mut rosters: Vec<_> = self.rosters.iter().collect();
+        rosters.sort_by_key(|roster| roster.position);
+        let mut checked = 0;
+        for (at, roster) in rosters.iter().enumerate() {
+            let mut present: Vec<_> = roster.names.iter().map(|name| name.as_str()).collect();
+            if present.len() != roster.total {
+                return Err(format!("{} of {} names", present.len(), roster.total));
+            }
+            let next = rosters.get(at + 1);
+            let until = next.map_or(u64::MAX, |next| next.position);
+            let mut position = roster.position;
+            for (number, event) in events.range(position..until) {
+                if *number != position {
+                    break; // Nobody was given what is missing here.
+                }
+                happen(&mut present, event)?;
+                position += 1;
+            }
+            let Some(next) = next.filter(|_| position == until) else {
+                continue;
+            };
+            let names: Vec<_> = next.names.iter().map(|name| name.as_str()).collect();
+            if present != names {
+                return Err(format!(
+                    "at {position} the roster is {names:?}, but the events since {} lead to {present:?}",
+                    roster.position,
+                ));
+            }
+            checked += 1;
+        }
+        Ok(checked)
+    }
+}
+
+impl Said {
+    fn check(&self, events: &BTreeMap<u64, &Event>) -> Result<(), String> {
+        let mut from = self.from;
+        for (number, text) in &self.texts {
+            if !(from..self.until).contains(number) {
+                let until = self.until;
+                return Err(format!("{text:?} got {number}, not in {from}..{until}"));
+            }
+            from = number + 1;
+            let given = events.get(number);
+            if given.is_some_and(|event| event.kind() != EventKind::Message || event.text() != text)
+            {
+                return Err(format!("{text:?} got {number}, where others had {given:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Folds one event into who is present.
+fn happen<'a>(present: &mut Vec<&'a str>, event: &'a Event) -> Result<(), String> {
+    let broken = |what| Err(format!("{event:?}: {what}; present are {present:?}"));
+    let place = present.iter().position(|name| *name == event.sender());
+    match (event.kind(), place) {
+        (EventKind::Arrived, None) => present.push(event.sender()),
+        (EventKind::Arrived, Some(_)) => return broken("it was there before"),
+        (_, None) => return broken("it is not there"),
+        (EventKind::Left(_), Some(place)) => drop(present.remove(place)),
+        (EventKind::Renamed, Some(place)) => match present.contains(&event.text()) {
+            false => present[place] = event.text(),
+            true => return broken("somebody else has that name"),
+        },
+        _ => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chat_core::{Hub, HubConfig};
+
+    /// Two readers of the same short history, from which each test breaks something.
+    fn history() -> History {
+        let hub = Hub::new(HubConfig::default());
+        let mut history = History::new();
+        let mut join = |name: &str| {
+            let joined = hub.join_with_roster(name.parse().unwrap(), usize::MAX);
+            let (member, roster) = joined.unwrap();
+            history.add_roster(roster);
+            (Record::of(&member), member)
+        };
+        let (mut one, mut ann) = join("ann");
+        let (mut two, mut bob) = join("bob");
+        let mut said = Said::of(&ann);
+        for text in ["a", "b", "c"] {
+            said.push(ann.publish(text).unwrap(), text);
+        }
+        hub.rename(ann.id(), "eve".parse().unwrap()).unwrap();
+        let (_, cid) = join("cid");
+        drop(cid);
+        history.add_roster(hub.roster(usize::MAX));
+        hub.close();
+        for (record, member) in [(&mut one, &mut ann), (&mut two, &mut bob)] {
+            assert_eq!(record.catch_up(member), TryRecvError::Ended);
+        }
+        history.add(one);
+        history.add(two);
+        history.add_said(said);
+        history
+    }
+
+    fn broken(what: &str, by: impl FnOnce(&mut History)) {
+        let mut history = history();
+        by(&mut history);
+        let error = history.check().expect_err(what);
+        assert!(error.contains(what), "{error:?} does not say {what:?}");
+    }
+
+    #[test]
+    fn what_the_hub_does_passes() {
+        let checked = Checked {
+            events: 7,
+            deliveries: 13,
+            rosters: 3,
+        };
+        assert_eq!(history().check(), Ok(checked));
+    }
+
+    #[test]
+    fn a_hole_an_overlap_and_a_wrong_gap_are_found() {
+        broken("number 1 should", |h| drop(h.records[0].items.remove(0)));
+        broken("number 2 should", |h| {
+            let again = h.records[0].items[0].clone();
+            h.records[0].items.insert(0, again);
+        });
+        broken("number 3 should", |h| h.records[0].items.swap(1, 2));
+        for missed in [1, 3] {
+            broken("should have come", |h| {
+                let gap = Delivery::Gap { missed };
+                h.records[0].items.splice(0..2, [gap]);
+            });
+        }
+        broken("a gap of nothing", |h| {
+            h.records[0].push(Delivery::Gap { missed: 0 })
+        });
+        broken("two gaps", |h| {
+            let gap = Delivery::Gap { missed: 1 };
+            h.records[0].items.splice(0..2, [gap.clone(), gap]);
+        });
+    }
+
+    #[test]
+    fn an_exact_gap_passes() {
+        let mut history = history();
+        let gap = Delivery::Gap { missed: 2 };
+        history.records[0].items.splice(0..2, [gap]);
+        assert_eq!(history.records[0].missed(), 2);
+        assert!(history.check().is_ok());
+    }
+
+    #[test]
+    fn something_after_the_end_and_two_ends_are_found() {
+        broken("after the end", |h| {
+            h.records[0].push(Delivery::Closed(LeaveReason::Left))
+        });
+        broken("the hub's end", |h| {
+            let end = h.records[0].items.len() - 2;
+            h.records[0].items.remove(end);
+        });
+    }
+
+    #[test]
+    fn a_number_with_two_meanings_is_found() {
+        let other = Hub::new(HubConfig::default());
+        let one = other.join("one".parse().unwrap()).unwrap();
+        let mut two = other.join("two".parse().unwrap()).unwrap();
+        one.publish("x").unwrap();
+        let Ok(event) = two.try_recv() else {
+            panic!("it is there")
+        };
+        broken("to one", |h| h.records[1].items[0] = event);
+    }
+
+    #[test]
+    fn a_sender_out_of_order_or_place_is_found() {
+        broken("not in", |h| h.said[0].texts.swap(0, 1));
+        broken("others had", |h| h.said[0].texts[0].1 = "z".into());
+        broken("not in", |h| h.said[0].from = 3);
+        broken("not in", |h| h.said[0].left(4));
+        broken("others had", |h| h.said[0].push(5, "eve"));
+    }
+
+    #[test]
+    fn a_roster_that_does_not_fit_is_found() {
+        let swap = |h: &mut History| h.rosters[2].names.swap(0, 1);
+        broken("lead to", swap);
+        broken("it was there before", |h| h.rosters[0] = {
+            let mut early = h.rosters[1].clone();
+            early.position = 1;
+            early
+        });
+        broken("it is not there", |h| {
+            h.rosters[1].names.remove(0);
+            h.rosters[1].total -= 1;
+        });
+    }
+}

@@ -4,3 +4,8 @@
 pub mod history;
 pub mod memory;
 pub mod wire;
+
+/// The README's code, run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
