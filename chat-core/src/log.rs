@@ -77,6 +77,19 @@ impl Log {
         self.head_offset
     }
 
+    /// The offset before which readers are in danger of being overrun: the events that go before
+    /// a quarter of the ring, or of the index, is written anew.
+    pub(crate) fn endangered(&self) -> u64 {
+        let kept = (self.ring.len() - self.ring.len() / 4) as u64;
+        let by_bytes = self.head_offset.saturating_sub(kept);
+        let kept = (self.index.len() - self.index.len() / 4) as u64;
+        let by_entries = match self.head - self.tail > kept {
+            true => self.start_of(self.head - kept),
+            false => 0,
+        };
+        by_bytes.max(by_entries)
+    }
+
     /// How many bytes of lines it can hold.
     pub(crate) fn capacity(&self) -> usize {
         self.ring.len()
@@ -283,6 +296,21 @@ mod tests {
             let used = log.ring.len() + log.index.len() * size_of::<Entry>();
             assert_eq!(used, bytes);
             assert!(log.ring.len() * 10 >= bytes * 7);
+        }
+    }
+
+    #[test]
+    fn a_quarter_is_endangered_whichever_of_ring_and_index_is_full() {
+        for text in ["", &"x".repeat(100)] {
+            let mut log = Log::new(100_000, 0);
+            log.append(EventKind::Message, "a", text);
+            assert!(log.endangered() <= log.tail_offset(), "there is room");
+            while log.tail_offset() == 0 {
+                log.append(EventKind::Message, "a", text);
+            }
+            let held = (log.head_offset() - log.tail_offset()) as f64;
+            let endangered = log.endangered() as f64 - log.tail_offset() as f64;
+            assert!((0.2..0.3).contains(&(endangered / held)), "{endangered} of {held}");
         }
     }
 

@@ -373,10 +373,9 @@ impl State {
     pub(crate) fn put_back(&mut self, cursor: &mut Cursor, look: &Look, seq: u64) {
         cursor.seq = seq;
         // If it was overrun meanwhile, the next look will say so.
-        if seq >= self.log.held().start {
-            let offset = self.log.start_of(seq);
-            self.zones.put_back(&mut cursor.place, look.before, offset);
-        }
+        let held = seq >= self.log.held().start;
+        let offset = held.then(|| self.log.start_of(seq));
+        self.zones.put_back(&mut cursor.place, look.before, offset);
     }
 
     /// The index entries of events that a look just gave.
@@ -386,14 +385,17 @@ impl State {
 
     /// Whether a member that makes progress is about to be overrun.
     pub(crate) fn crowded(&self) -> bool {
-        self.zones
-            .danger(self.log.tail_offset(), self.log.head_offset())
+        self.zones.has_credit(self.danger())
     }
 
     /// They were waited for.
     pub(crate) fn give_up_on_the_slow(&mut self) {
-        self.zones
-            .use_up(self.log.tail_offset(), self.log.head_offset());
+        self.zones.use_up(self.danger());
+    }
+
+    fn danger(&self) -> Range<u64> {
+        let tail = self.log.tail_offset();
+        tail..self.log.endangered().max(tail)
     }
 
     pub(crate) fn name(&self, id: MemberId) -> Option<&Name> {

@@ -4,13 +4,12 @@
 //! there by reading. Whoever waits for the cursors nearest to the tail uses their credit up,
 //! and only moving on to another zone earns a new one: so a reader that stands still is waited
 //! for once, and one that moves by a zone may be waited for again.
+use std::ops::Range;
 
 /// Zones in a log's length.
 const PER_LOG: u64 = 64;
 /// A log's length can touch 65 zones, so the slots of two live zones never meet.
 const SLOTS: usize = 128;
-/// A cursor in the last quarter of the log is in danger of being overrun.
-const DANGER: u64 = PER_LOG / 4;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Zone {
@@ -81,9 +80,10 @@ impl Zones {
 
     /// The cursor is back at this offset, as what it read could not be passed on; `before` is
     /// where it was counted before it read. Its credit is what it was then, unless it has moved.
-    pub(crate) fn put_back(&mut self, place: &mut Place, before: Place, offset: u64) {
+    /// Without an offset it was overrun meanwhile, and has not moved.
+    pub(crate) fn put_back(&mut self, place: &mut Place, before: Place, offset: Option<u64>) {
         self.count_out(*place);
-        let zone = offset / self.zone_bytes;
+        let zone = offset.map_or(before.zone, |offset| offset / self.zone_bytes);
         if zone != before.zone {
             *place = self.count_in(zone, true);
             return;
@@ -96,16 +96,16 @@ impl Zones {
         *place = before;
     }
 
-    /// Whether a cursor with credit is about to be overrun.
-    pub(crate) fn danger(&self, tail_offset: u64, head_offset: u64) -> bool {
-        self.near(tail_offset, head_offset)
+    /// Whether a cursor with credit is between these offsets.
+    pub(crate) fn has_credit(&self, range: Range<u64>) -> bool {
+        self.numbers(range)
             .any(|zone| self.live(zone).is_some_and(|slot| slot.credited > 0))
     }
 
-    /// Uses up the credit of every cursor that is about to be overrun.
-    pub(crate) fn use_up(&mut self, tail_offset: u64, head_offset: u64) {
+    /// Uses up the credit of every cursor between these offsets.
+    pub(crate) fn use_up(&mut self, range: Range<u64>) {
         self.waits += 1;
-        for zone in self.near(tail_offset, head_offset) {
+        for zone in self.numbers(range) {
             let slot = &mut self.slots[zone as usize % SLOTS];
             if slot.number == zone {
                 slot.credited = 0;
@@ -130,13 +130,9 @@ impl Zones {
         (first, self.members - here)
     }
 
-    /// The zones in danger; never the head's own, where those are who miss nothing.
-    fn near(&self, tail_offset: u64, head_offset: u64) -> std::ops::Range<u64> {
-        let log_bytes = self.zone_bytes * PER_LOG;
-        // Until the log has filled up for the first time nobody is near its tail.
-        let end = (head_offset + DANGER * self.zone_bytes).saturating_sub(log_bytes);
-        let head = head_offset / self.zone_bytes;
-        tail_offset / self.zone_bytes..end.div_ceil(self.zone_bytes).min(head)
+    /// The zones that these offsets touch.
+    fn numbers(&self, range: Range<u64>) -> Range<u64> {
+        range.start / self.zone_bytes..range.end.div_ceil(self.zone_bytes)
     }
 
     fn live(&self, zone: u64) -> Option<&Zone> {
@@ -176,36 +172,41 @@ impl Zones {
 mod tests {
     use super::*;
 
-    /// A log of 6,400 bytes that has been filled once: zones of 100 bytes.
+    /// A log of 6,400 bytes: zones of 100 bytes.
     const LOG: usize = 6_400;
     const TAIL: u64 = 10_000;
     const HEAD: u64 = TAIL + LOG as u64;
+    const DANGER: Range<u64> = TAIL..TAIL + 1_600;
 
     #[test]
-    fn only_a_cursor_near_the_tail_of_a_full_log_is_in_danger() {
+    fn only_a_cursor_in_the_range_counts() {
         let mut zones = Zones::new(LOG);
-        let mut place = zones.enter(0);
-        assert!(!zones.danger(0, 3_000), "the log is not yet full");
-        assert!(zones.danger(0, 6_300));
-        zones.advance(&mut place, TAIL + 3_200, true);
-        assert!(!zones.danger(TAIL, HEAD));
-        zones.advance(&mut place, HEAD, true);
-        assert!(!zones.danger(TAIL, HEAD), "it misses nothing");
+        let mut place = zones.enter(TAIL - 100);
+        for (offset, counts) in [
+            (TAIL, true),
+            (TAIL + 1_599, true),
+            (TAIL + 1_600, false),
+            (HEAD, false),
+        ] {
+            zones.advance(&mut place, offset, true);
+            assert_eq!(zones.has_credit(DANGER), counts, "at {offset}");
+        }
+        assert!(!zones.has_credit(TAIL..TAIL), "nobody is in danger");
     }
 
     #[test]
     fn credit_is_used_up_by_a_wait_and_earned_by_a_zone() {
         let mut zones = Zones::new(LOG);
         let mut place = zones.enter(TAIL + 150);
-        assert!(zones.danger(TAIL, HEAD));
-        zones.use_up(TAIL, HEAD);
-        assert!(!zones.danger(TAIL, HEAD), "it was waited for");
+        assert!(zones.has_credit(DANGER));
+        zones.use_up(DANGER);
+        assert!(!zones.has_credit(DANGER), "it was waited for");
         zones.advance(&mut place, TAIL + 199, true);
-        assert!(!zones.danger(TAIL, HEAD), "it has hardly moved");
+        assert!(!zones.has_credit(DANGER), "it has hardly moved");
         zones.advance(&mut place, TAIL + 200, true);
-        assert!(zones.danger(TAIL, HEAD), "it has made progress");
+        assert!(zones.has_credit(DANGER), "it has made progress");
         zones.leave(place);
-        assert!(!zones.danger(TAIL, HEAD));
+        assert!(!zones.has_credit(DANGER));
     }
 
     #[test]
@@ -213,9 +214,9 @@ mod tests {
         let mut zones = Zones::new(LOG);
         let mut place = zones.enter(TAIL - 100);
         zones.advance(&mut place, TAIL, false);
-        assert!(!zones.danger(TAIL, HEAD));
+        assert!(!zones.has_credit(DANGER));
         zones.advance(&mut place, TAIL + 100, true);
-        assert!(zones.danger(TAIL, HEAD));
+        assert!(zones.has_credit(DANGER));
     }
 
     #[test]
@@ -224,16 +225,16 @@ mod tests {
         let before = zones.enter(TAIL + 150);
         let mut place = before;
         zones.advance(&mut place, TAIL + 5_000, true);
-        assert!(!zones.danger(TAIL, HEAD));
-        zones.put_back(&mut place, before, TAIL + 160);
-        assert!(zones.danger(TAIL, HEAD), "as before");
+        assert!(!zones.has_credit(DANGER));
+        zones.put_back(&mut place, before, Some(TAIL + 160));
+        assert!(zones.has_credit(DANGER), "as before");
         let before = place;
-        zones.use_up(TAIL, HEAD);
+        zones.use_up(DANGER);
         zones.advance(&mut place, TAIL + 5_000, true);
-        zones.put_back(&mut place, before, TAIL + 170);
-        assert!(!zones.danger(TAIL, HEAD), "it was waited for");
-        zones.put_back(&mut place, before, TAIL + 250);
-        assert!(zones.danger(TAIL, HEAD), "that is progress");
+        zones.put_back(&mut place, before, Some(TAIL + 170));
+        assert!(!zones.has_credit(DANGER), "it was waited for");
+        zones.put_back(&mut place, before, Some(TAIL + 250));
+        assert!(zones.has_credit(DANGER), "that is progress");
         zones.leave(place);
         assert_eq!(zones.hindmost(TAIL, HEAD), (None, 0));
     }
@@ -250,6 +251,14 @@ mod tests {
         assert_eq!(zones.hindmost(lap, lap + 6_400), (Some(lap), 0));
         zones.leave(fresh);
         assert_eq!(zones.hindmost(lap, lap + 6_400), (Some(lap + 300), 0));
+        let mut other = zones.enter(lap + 600);
+        zones.put_back(&mut other, old, None);
+        assert_eq!(
+            zones.hindmost(lap, lap + 6_400).1,
+            1,
+            "overrun while it tried"
+        );
+        zones.leave(other);
         zones.leave(slow);
         assert_eq!(zones.hindmost(lap, lap + 6_400), (None, 0));
     }

@@ -168,7 +168,11 @@ pub fn spawn(
 }
 
 /// What a future comes to, which must be in time.
-pub async fn timely<T>(deadline: Duration, what: impl Display, future: impl Future<Output = T>) -> T {
+pub async fn timely<T>(
+    deadline: Duration,
+    what: impl Display,
+    future: impl Future<Output = T>,
+) -> T {
     match tokio::time::timeout(deadline, future).await {
         Ok(output) => output,
         Err(_) => panic!("{what} took longer than {deadline:?}"),

@@ -267,6 +267,9 @@ impl Conversation {
     }
 
     pub(crate) fn refuse_line(&mut self) {
+        if self.over {
+            return;
+        }
         self.heard = true;
         self.opening = Opening::Passed;
         self.tell(&notices::line_refused(self.hub.config().max_text));

@@ -261,5 +261,8 @@ struct Gathered {
 impl Drop for Feed {
     fn drop(&mut self) {
         self.hub.shared.forget_open(self.ticket.take());
+        // Whoever keeps a waker of the session for too long must not keep its membership.
+        let member = self.desk.lock().member.take();
+        drop(member);
     }
 }

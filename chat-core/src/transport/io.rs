@@ -5,7 +5,7 @@ use crate::buffer;
 use crate::session::{Feed, Inbox};
 use async_trait::async_trait;
 use std::future::poll_fn;
-use std::io::{self, ErrorKind::WouldBlock};
+use std::io;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
@@ -72,15 +72,20 @@ struct Writer<W>(W);
 impl<W: AsyncWrite + Send + Unpin> DeliverHalf for Writer<W> {
     async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
         poll_fn(|cx| {
+            let mut full = false;
             let given = feed.lend(|bytes| match Pin::new(&mut self.0).poll_write(cx, bytes) {
                 Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(taken) => taken,
-                // The writer has the waker now, and the feed has its bytes back.
-                Poll::Pending => Err(WouldBlock.into()),
+                // The writer has the waker now, and the feed takes its bytes back.
+                Poll::Pending => {
+                    full = true;
+                    Ok(0)
+                }
             });
-            match given {
-                Err(error) if error.kind() == WouldBlock => Poll::Pending,
-                given => Poll::Ready(given),
+            if full {
+                Poll::Pending
+            } else {
+                Poll::Ready(given)
             }
         })
         .await?;
