@@ -310,7 +310,10 @@ mod tests {
             }
             let held = (log.head_offset() - log.tail_offset()) as f64;
             let endangered = log.endangered() as f64 - log.tail_offset() as f64;
-            assert!((0.2..0.3).contains(&(endangered / held)), "{endangered} of {held}");
+            assert!(
+                (0.2..0.3).contains(&(endangered / held)),
+                "{endangered} of {held}"
+            );
         }
     }
 

@@ -1,8 +1,8 @@
 //! Accepts peers, runs their sessions, drains.
 
 use crate::listener::Listener;
+use chat_core::Hub;
 use chat_core::session::{self, SessionConfig};
-use chat_core::{Hub, Name};
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
@@ -98,7 +98,11 @@ async fn accept_until(
                 pause = FIRST_PAUSE;
                 if sessions.len() < config.max_peers {
                     let (hub, config) = (hub.clone(), session_config.clone());
-                    sessions.spawn(async move { attend(&hub, name, transport, &config).await });
+                    sessions.spawn(async move {
+                        if let Err(error) = session::run(&hub, name, transport, &config).await {
+                            warn!(%error, "a peer was turned away");
+                        }
+                    });
                 } else if refusals.len() < REFUSALS {
                     debug!(peer = %name, "full");
                     let (hub, config) = (hub.clone(), session_config.clone());
@@ -119,19 +123,6 @@ async fn accept_until(
                 pause = (pause * 2).min(LAST_PAUSE);
             }
         }
-    }
-}
-
-async fn attend(
-    hub: &Hub,
-    name: Name,
-    transport: impl chat_core::transport::Transport,
-    config: &SessionConfig,
-) {
-    debug!(peer = %name, "connected");
-    match session::run(hub, name.clone(), transport, config).await {
-        Ok(reason) => debug!(peer = %name, %reason, "gone"),
-        Err(error) => warn!(peer = %name, %error, "turned away"),
     }
 }
 

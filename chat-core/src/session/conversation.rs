@@ -78,6 +78,11 @@ impl Conversation {
         }
     }
 
+    /// What the peer is called until it says otherwise.
+    pub(crate) fn default_name(&self) -> &Name {
+        &self.default_name
+    }
+
     /// Joins, or asks for the name to join under.
     pub(crate) fn open(&mut self) -> Result<(), JoinError> {
         if !self.asks {

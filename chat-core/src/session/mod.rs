@@ -41,7 +41,7 @@ use crate::decoder::LineDecoder;
 use crate::event::LeaveReason;
 use crate::hub::{Hub, JoinError};
 use crate::name::Name;
-use crate::transport::{Received, Transport};
+use crate::transport::{DeliverHalf, ReceiveHalf, Received, Transport};
 use conversation::Conversation;
 use desk::Desk;
 use std::io;
@@ -137,10 +137,9 @@ pub async fn run(
     transport: impl Transport,
     config: &SessionConfig,
 ) -> Result<LeaveReason, JoinError> {
-    let desk = Arc::new(Desk::new());
-    let mut conversation = Conversation::new(hub.clone(), desk.clone(), config, name);
-    conversation.open()?;
-    Ok(converse(hub, desk, conversation, transport, config).await)
+    let mut session = Session::new(hub, name, transport, config);
+    session.conversation.open()?;
+    Ok(session.converse(hub, config).await)
 }
 
 /// Says one line to a peer that cannot be let in, as a notice, and closes in order.
@@ -155,47 +154,70 @@ pub async fn refuse(
     why: &str,
     config: &SessionConfig,
 ) {
-    let desk = Arc::new(Desk::new());
-    let mut conversation = Conversation::new(hub.clone(), desk.clone(), config, name);
-    conversation.turn_away(why);
-    converse(hub, desk, conversation, transport, config).await;
+    let mut session = Session::new(hub, name, transport, config);
+    session.conversation.turn_away(why);
+    session.converse(hub, config).await;
 }
 
-/// Runs a conversation that was begun, to its end.
-async fn converse(
-    hub: &Hub,
+/// A peer's state. In a box, because a future is as large as all that is moved through it.
+struct Session {
     desk: Arc<Desk>,
-    mut conversation: Conversation,
-    transport: impl Transport,
-    config: &SessionConfig,
-) -> LeaveReason {
-    let mut decoder = LineDecoder::new(hub.config().max_text);
-    let mut feed = Feed::new(hub.clone(), desk.clone(), config.classic);
-    let (mut source, mut sink) = Box::new(transport).split();
+    conversation: Conversation,
+    decoder: LineDecoder,
+    feed: Feed,
+    source: Box<dyn ReceiveHalf>,
+    sink: Box<dyn DeliverHalf>,
+}
 
-    let receiving = async {
-        loop {
-            conversation.may_read().await;
-            let mut inbox = Inbox::new(&mut conversation, &mut decoder);
-            match source.receive(&mut inbox).await? {
-                Received::More => inbox.done(),
-                Received::End => {
-                    inbox.end();
-                    return io::Result::Ok(());
+impl Session {
+    fn new(hub: &Hub, name: Name, transport: impl Transport, config: &SessionConfig) -> Box<Self> {
+        let (source, sink) = Box::new(transport).split();
+        let desk = Arc::new(Desk::new());
+        Box::new(Self {
+            conversation: Conversation::new(hub.clone(), desk.clone(), config, name),
+            decoder: LineDecoder::new(hub.config().max_text),
+            feed: Feed::new(hub.clone(), desk.clone(), config.classic),
+            desk,
+            source,
+            sink,
+        })
+    }
+
+    /// Runs a conversation that was begun, to its end.
+    async fn converse(mut self: Box<Self>, hub: &Hub, config: &SessionConfig) -> LeaveReason {
+        let Self {
+            desk,
+            conversation,
+            decoder,
+            feed,
+            source,
+            sink,
+        } = &mut *self;
+        let desk = &*desk;
+        let receiving = async {
+            loop {
+                conversation.may_read().await;
+                let mut inbox = Inbox::new(conversation, decoder);
+                match source.receive(&mut inbox).await? {
+                    Received::More => inbox.done(),
+                    Received::End => {
+                        inbox.end();
+                        return io::Result::Ok(());
+                    }
                 }
             }
-        }
-    };
-    let delivering = async {
-        while feed.ready().await {
-            desk.set_delivering(true);
-            sink.deliver(&mut feed).await?;
-            desk.set_delivering(false);
-        }
-        sink.close().await
-    };
-    let ended = halves::drive(hub, config, &desk, pin!(receiving), pin!(delivering)).await;
-    let reason = desk.leave(hub, ended);
-    tracing::debug!(%reason, "session ended");
-    reason
+        };
+        let delivering = async {
+            while feed.ready().await {
+                desk.set_delivering(true);
+                sink.deliver(feed).await?;
+                desk.set_delivering(false);
+            }
+            sink.close().await
+        };
+        let ended = halves::drive(hub, config, desk, pin!(receiving), pin!(delivering)).await;
+        let reason = desk.leave(hub, ended);
+        tracing::debug!(peer = %self.conversation.default_name(), %reason, "session ended");
+        reason
+    }
 }
