@@ -11,13 +11,13 @@
 use async_trait::async_trait;
 use chat_core::session::{self, SessionConfig};
 use chat_core::transport::{
-    DeliverHalf, Feed, Inbox, IoTransport, ReceiveHalf, Received, Transport,
+    DeliverHalf, Feed, Inbox, IoTransport, ReceiveHalf, Received, StreamTransport, Transport,
 };
 use chat_core::{Hub, HubConfig, LeaveReason, Name};
 use chat_server::{Listener, ServerConfig, serve};
 use std::error::Error;
 use std::io;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,7 +29,7 @@ struct UnixPeers {
 }
 
 impl Listener for UnixPeers {
-    type Transport = IoTransport<ReadHalf<UnixStream>, WriteHalf<UnixStream>>;
+    type Transport = StreamTransport<UnixStream>;
 
     async fn accept(&mut self) -> io::Result<(Self::Transport, Name)> {
         let (stream, _) = self.socket.accept().await?;
@@ -63,7 +63,7 @@ impl ReceiveHalf for FromPeer {
         let Some(line) = self.0.recv().await else {
             return Ok(Received::End);
         };
-        inbox.line(&line);
+        inbox.text(&line);
         Ok(Received::More)
     }
 }
@@ -83,7 +83,7 @@ impl DeliverHalf for ToPeer {
         Ok(())
     }
 
-    async fn close(&mut self) -> io::Result<()> {
+    async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
         // The peer sees the end of its channel, hangs up in turn, and the session is over.
         self.0 = None;
         Ok(())

@@ -9,7 +9,7 @@
 //! You will see the job's line every ten seconds, and the bot's answers to all. Ctrl-C ends it
 //! in order: everybody is told, and gets what was said before.
 
-use chat_core::{Delivery, EventKind, Hub, HubConfig, Member, PublishError};
+use chat_core::{Delivery, EventKind, Hub, HubConfig, Member, Name, PublishError};
 use chat_server::{ServerConfig, TcpListeners, serve};
 use std::error::Error;
 use std::time::Duration;
@@ -25,7 +25,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Whoever publishes is a member; whoever never reads costs the hub an offset.
     let job = tokio::spawn(work(hub.join("job".parse()?)?));
-    let bot = tokio::spawn(answer(hub.join("bot".parse()?)?));
+    let name: Name = "bot".parse()?;
+    let bot = tokio::spawn(answer(hub.join(name.clone())?, name));
 
     let shutdown = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
@@ -51,21 +52,18 @@ async fn work(member: Member) -> Result<(), PublishError> {
 }
 
 /// Answers what others ask, until the hub closes.
-async fn answer(mut bot: Member) -> Result<(), PublishError> {
+async fn answer(mut bot: Member, name: Name) -> Result<(), PublishError> {
     let started = Instant::now();
-    let own_name = bot.name();
     while let Some(delivery) = bot.recv().await {
         let answer = match delivery {
+            // A bot hears itself, too; one that answers itself never stops.
+            Delivery::Event(event) if event.sender() == name.as_str() => continue,
             Delivery::Event(event) if event.kind() == EventKind::Message => {
-                // A bot hears itself, too; one that answers itself never stops.
-                if own_name.as_ref().map(AsRef::as_ref) == Some(event.sender()) {
-                    continue;
-                }
                 match event.text().trim() {
                     "!uptime" => format!("up for {} s", started.elapsed().as_secs()),
                     "!who" => {
                         let roster = bot.hub().roster(20);
-                        let names: Vec<_> = roster.names.iter().map(AsRef::as_ref).collect();
+                        let names: Vec<_> = roster.names.iter().map(Name::as_str).collect();
                         format!("{} here, among them {}", roster.total, names.join(", "))
                     }
                     _ => continue,

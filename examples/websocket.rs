@@ -20,7 +20,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::serve::ListenerExt;
 use axum::{Router, routing::get};
 use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
-use chat_core::{Hub, HubConfig, Name};
+use chat_core::{Hub, HubConfig, LeaveReason, Name};
 use chat_server::{Listener, ServerConfig, TcpListeners, serve};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -51,20 +51,15 @@ struct Receiving(SplitStream<WebSocket>);
 impl ReceiveHalf for Receiving {
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
         match self.0.next().await.transpose().map_err(io::Error::other)? {
-            Some(Message::Text(text)) => hear(inbox, &text),
+            Some(Message::Text(text)) => inbox.text(&text),
             // As over TCP: what is no UTF-8 is shown as such.
-            Some(Message::Binary(bytes)) => hear(inbox, &String::from_utf8_lossy(&bytes)),
+            Some(Message::Binary(bytes)) => inbox.text(&String::from_utf8_lossy(&bytes)),
             // The library has answered; a ping is not a line, so it keeps nobody from idling out.
             Some(Message::Ping(_) | Message::Pong(_)) => {}
             Some(Message::Close(_)) | None => return Ok(Received::End),
         }
         Ok(Received::More)
     }
-}
-
-fn hear(inbox: &mut Inbox<'_>, text: &str) {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    text.split('\n').for_each(|line| inbox.line(line));
 }
 
 struct Delivering(SplitSink<WebSocket, Message>);
@@ -83,9 +78,13 @@ impl DeliverHalf for Delivering {
         sent.map_err(io::Error::other)
     }
 
-    async fn close(&mut self) -> io::Result<()> {
+    async fn close(&mut self, reason: LeaveReason) -> io::Result<()> {
         let close = CloseFrame {
-            code: close_code::NORMAL,
+            code: match reason {
+                LeaveReason::Closed => close_code::AWAY,
+                LeaveReason::Misbehaved => close_code::POLICY,
+                _ => close_code::NORMAL,
+            },
             reason: "".into(),
         };
         let sent = self.0.send(Message::Close(Some(close))).await;

@@ -228,14 +228,10 @@ impl Hub {
         limit: usize,
     ) -> Result<(Member, Roster), JoinError> {
         let keys = name.keys();
-        let (joined, lists) = {
-            let mut state = self.shared.lock();
-            let joined = state
-                .join(name, keys)
-                .map(|(id, cursor)| (id, cursor, state.roster_now(limit)));
-            (joined, self.shared.news(&state))
-        };
-        self.shared.ring(lists);
+        let joined = self.shared.change(|state| {
+            let (id, cursor) = state.join(name, keys)?;
+            Ok((id, cursor, state.roster_now(limit)))
+        });
         match joined {
             Ok((id, cursor, roster)) => Ok((Member::new(self.clone(), id, cursor), roster)),
             Err(Refused::Taken) => Err(JoinError::NameTaken),
@@ -285,11 +281,7 @@ impl Hub {
     /// See [`RenameError`]. Its own name in another case is not taken.
     pub fn rename(&self, id: MemberId, name: Name) -> Result<(), RenameError> {
         let keys = name.keys();
-        let (renamed, lists) = {
-            let mut state = self.shared.lock();
-            (state.rename(id, name, keys), self.shared.news(&state))
-        };
-        self.shared.ring(lists);
+        let renamed = self.shared.change(|state| state.rename(id, name, keys));
         renamed.map_err(|refused| match refused {
             Refused::Taken => RenameError::NameTaken,
             Refused::NotHere => RenameError::NotHere,
@@ -304,11 +296,11 @@ impl Hub {
     ///
     /// [`LeaveError::NotHere`] if the member had left before: a leaving happens once.
     pub fn leave(&self, id: MemberId, reason: LeaveReason) -> Result<u64, LeaveError> {
-        let (end, lists) = {
-            let mut state = self.shared.lock();
-            (state.leave(id, reason), self.shared.news(&state))
-        };
-        self.shared.ring(lists);
+        let end = self.shared.change(|state| state.leave(id, reason));
+        // Its own stream has ended, also if that took no place in the log.
+        if end.is_some() {
+            self.shared.wake(id);
+        }
         end.ok_or(LeaveError::NotHere)
     }
 
@@ -340,19 +332,25 @@ impl Hub {
 
     /// Closes the hub: everybody's leaving. Does nothing if it is closed.
     pub fn close(&self) {
-        let lists = {
-            let mut state = self.shared.lock();
-            state.close();
-            self.shared.news(&state)
-        };
-        self.shared.ring(lists);
-        self.shared.closing.store(1, SeqCst);
-        self.shared.closing_bell.ring();
+        self.shared.change(State::close);
     }
 
     /// Whether it is closed.
     pub fn is_closed(&self) -> bool {
         self.shared.lock().is_closed()
+    }
+
+    /// Waits until the hub is closed. Cancel safe.
+    pub async fn closed(&self) {
+        let mut waiting = Closing {
+            shared: &self.shared,
+            ticket: None,
+        };
+        poll_fn(|cx| match self.shared.poll_open(&mut waiting.ticket, cx) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        })
+        .await;
     }
 
     /// Waits, at most for [`HubConfig::patience`], as long as members that make progress are
@@ -396,15 +394,33 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says, under the lock, that there is something new; gives how many lists are in use.
-    pub(crate) fn news(&self, state: &State) -> usize {
-        self.version.fetch_add(1, SeqCst);
-        state.slots().min(BELLS)
+    /// Changes the state, and wakes whoever waits for what that has brought.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let (result, events, closes, lists) = {
+            let mut state = self.lock();
+            let before = (state.position(), state.is_closed());
+            let result = change(&mut state);
+            let events = state.position() != before.0;
+            let closes = state.is_closed() != before.1;
+            if events || closes {
+                self.version.fetch_add(1, SeqCst);
+            }
+            (result, events, closes, state.slots().min(BELLS))
+        };
+        if events || closes {
+            self.bells[..lists].iter().for_each(Bell::ring);
+        }
+        if closes {
+            self.closing.store(1, SeqCst);
+            self.closing_bell.ring();
+        }
+        result
     }
 
-    /// Wakes all who wait, after the lock is released.
-    pub(crate) fn ring(&self, lists: usize) {
-        self.bells[..lists].iter().for_each(Bell::ring);
+    /// Wakes one member, and those who share its list.
+    fn wake(&self, id: MemberId) {
+        self.version.fetch_add(1, SeqCst);
+        self.bell(id).ring();
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -453,15 +469,23 @@ impl Shared {
         id: MemberId,
         texts: impl Iterator<Item = &'a str>,
     ) -> Result<std::ops::Range<u64>, PublishError> {
-        let (published, lists) = {
-            let mut state = self.lock();
-            (state.publish(id, texts), self.news(&state))
-        };
-        self.ring(lists);
+        let published = self.change(|state| state.publish(id, texts));
         published.map_err(|refused| match refused {
             Refused::NotHere => PublishError::NotHere,
             Refused::Closed | Refused::Taken => PublishError::Closed,
         })
+    }
+}
+
+/// Somebody who waits for the hub to close.
+struct Closing<'a> {
+    shared: &'a Shared,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.shared.forget_open(self.ticket.take());
     }
 }
 

@@ -251,11 +251,6 @@ impl Drop for Member {
             true => LeaveReason::Panicked,
             false => LeaveReason::Left,
         };
-        let lists = {
-            let mut state = shared.lock();
-            let left = state.release(self.id, &self.cursor, reason);
-            left.then(|| shared.news(&state))
-        };
-        shared.ring(lists.unwrap_or(0));
+        shared.change(|state| state.release(self.id, &self.cursor, reason));
     }
 }

@@ -295,9 +295,9 @@ impl State {
     }
 
     /// The member's handle is gone: it leaves, if it has not, and its slot is free.
-    pub(crate) fn release(&mut self, id: MemberId, cursor: &Cursor, reason: LeaveReason) -> bool {
+    pub(crate) fn release(&mut self, id: MemberId, cursor: &Cursor, reason: LeaveReason) {
         self.zones.leave(cursor.place);
-        let left = self.leave(id, reason).is_some();
+        self.leave(id, reason);
         let slot = &mut self.slots[id.index()];
         slot.tenant = Tenant::Nobody;
         // A slot that has been used 2^32 times is given up: its ids would come again.
@@ -305,18 +305,16 @@ impl State {
             slot.generation = generation;
             self.free.push(id.index);
         }
-        left
     }
 
-    /// From now on nobody is here. Gives `false` if that was so before.
-    pub(crate) fn close(&mut self) -> bool {
+    /// From now on nobody is here.
+    pub(crate) fn close(&mut self) {
         if self.is_closed() {
-            return false;
+            return;
         }
         self.closed_at = Some(self.log.head());
         self.names = HashMap::new();
         (self.first, self.last, self.members) = (NONE, NONE, 0);
-        true
     }
 
     /// What the cursor has before it; the cursor moves behind that.

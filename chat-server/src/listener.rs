@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 /// Connections that may wait to be accepted; the system may allow fewer.
 const BACKLOG: u32 = 4096;
 
-/// A source of peers. The server is generic over it, so that tests can bring their own network.
+/// A source of peers: TCP, or a network of your own, or several in one whose connections are
+/// `Box<dyn Transport>`. All that come from it are counted, attended and drained together.
 pub trait Listener: Send {
     /// What its peers' connections are.
     type Transport: Transport;
@@ -22,7 +23,7 @@ pub trait Listener: Send {
     /// otherwise. Must be cancel safe, and must not wait for the peer: no handshakes.
     ///
     /// An error is retried: at once if it is of one connection (`ConnectionAborted`,
-    /// `ConnectionReset`, `ConnectionRefused`), else after a pause.
+    /// `ConnectionReset`, `ConnectionRefused`, `InvalidData`), else after a pause.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Transport, Name)>> + Send;
 }
 

@@ -83,21 +83,29 @@ impl Conversation {
         &self.default_name
     }
 
-    /// Joins, or asks for the name to join under.
+    /// Joins, or asks for the name to join under. If it cannot, the peer is told so.
     pub(crate) fn open(&mut self) -> Result<(), JoinError> {
-        if !self.asks {
-            return self.join(self.default_name.clone());
+        let opened = match self.asks {
+            false => self.join(self.default_name.clone()),
+            true if self.hub.is_closed() => Err(JoinError::Closed),
+            true => {
+                self.tell(&notices::ask_name(&self.default_name));
+                Ok(())
+            }
+        };
+        match opened {
+            Err(JoinError::NameTaken) => {
+                self.turn_away(&format!("the name {} is taken", self.default_name));
+            }
+            Err(JoinError::Closed) => self.end(LeaveReason::Closed, String::new()),
+            Ok(()) => {}
         }
-        if self.hub.is_closed() {
-            return Err(JoinError::Closed);
-        }
-        self.tell(&notices::ask_name(&self.default_name));
-        Ok(())
+        opened
     }
 
     /// Does not join: says why, and that is all.
     pub(crate) fn turn_away(&mut self, why: &str) {
-        self.end(LeaveReason::Closed, notices::turned_away(why));
+        self.end(LeaveReason::Closed, notices::last_word(why));
     }
 
     /// Waits for members that are about to be overrun, as far as they deserve it.
@@ -119,7 +127,7 @@ impl Conversation {
             self.opening = match (self.opening, byte) {
                 (Opening::Nothing, 0x16) => Opening::Handshake,
                 (Opening::Handshake, 0x03) => {
-                    self.cut(notices::NO_TLS);
+                    self.cut_for("this is a chat without TLS");
                     return true;
                 }
                 (Opening::Nothing | Opening::Handshake, _) => Opening::Line,
@@ -133,7 +141,7 @@ impl Conversation {
     pub(crate) fn hear_first(&mut self, line: &str) {
         if std::mem::replace(&mut self.opening, Opening::Passed) != Opening::Passed && is_http(line)
         {
-            self.cut(notices::NOT_A_WEB_SERVER);
+            self.cut_for("this is a chat, not a web server");
         }
         if !self.over {
             self.hear(line);
@@ -280,13 +288,11 @@ impl Conversation {
         self.tell(&notices::line_refused(self.hub.config().max_text));
     }
 
-    pub(crate) fn cut_for_endless_line(&mut self) {
+    pub(crate) fn cut_for(&mut self, why: &str) {
         self.publish();
-        self.cut(notices::ENDLESS_LINE);
-    }
-
-    fn cut(&mut self, notice: &str) {
-        self.end(LeaveReason::Misbehaved, notice.into());
+        if !self.over {
+            self.end(LeaveReason::Misbehaved, notices::last_word(why));
+        }
     }
 
     /// The peer will send no more.

@@ -182,6 +182,11 @@ impl Desk {
         first
     }
 
+    /// Why it ended, once it has.
+    pub(crate) fn reason(&self) -> LeaveReason {
+        self.lock().ended.unwrap_or(LeaveReason::Left)
+    }
+
     pub(crate) fn set_delivering(&self, delivering: bool) {
         self.delivering.store(delivering, Relaxed);
     }

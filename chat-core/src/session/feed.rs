@@ -103,7 +103,9 @@ impl Feed {
     }
 
     /// Takes what is to be delivered as text: whole lines, each with `\n` at its end, up to
-    /// about 64 KiB. Empty if there is nothing.
+    /// about 64 KiB. Gaps and the last words are in it as notices, lines that begin with `* `.
+    ///
+    /// It is empty if there is nothing after all, which is not worth a message.
     pub fn take(&mut self) -> String {
         let mut text = String::new();
         let taken = self.lend(|bytes| {

@@ -34,16 +34,30 @@ impl<'a> Inbox<'a> {
         }
         let endless = self.decoder.push(piece, |line| hear(conversation, line));
         if endless.is_err() {
-            conversation.cut_for_endless_line();
+            conversation.cut_for("a line without end");
         }
     }
 
-    /// One whole line, of a transport whose messages have ends of their own. Line ends in it,
-    /// like other control characters, are removed.
-    pub fn line(&mut self, line: &str) {
-        if !self.conversation.is_over() {
-            self.conversation.hear(&sanitize(line));
+    /// One whole message, of a transport whose messages have ends of their own: one line, also an
+    /// empty one, or several if it has line ends in it.
+    pub fn text(&mut self, message: &str) {
+        let message = message.strip_suffix('\n').unwrap_or(message);
+        for line in message.split('\n') {
+            if !self.conversation.is_over() {
+                self.conversation.hear(&sanitize(line));
+            }
         }
+    }
+
+    /// A line that the transport found too long: it is refused with a notice.
+    pub fn refuse_line(&mut self) {
+        self.conversation.refuse_line();
+    }
+
+    /// The peer breaks the transport's own rules: the session ends with `why` as a notice, after
+    /// what came before, and as [`LeaveReason::Misbehaved`](crate::LeaveReason::Misbehaved).
+    pub fn cut(&mut self, why: &str) {
+        self.conversation.cut_for(why);
     }
 
     /// What has come so far is to be published.

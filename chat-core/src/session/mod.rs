@@ -129,7 +129,7 @@ pub enum Naming {
 ///
 /// # Errors
 ///
-/// [`JoinError`] if the given name is taken or the hub is closed; the connection is dropped.
+/// [`JoinError`] if the given name is taken or the hub is closed, after the peer was told so.
 /// Trouble with the connection is no error but a [`LeaveReason`].
 pub async fn run(
     hub: &Hub,
@@ -138,8 +138,9 @@ pub async fn run(
     config: &SessionConfig,
 ) -> Result<LeaveReason, JoinError> {
     let mut session = Session::new(hub, name, transport, config);
-    session.conversation.open()?;
-    Ok(session.converse(hub, config).await)
+    let opened = session.conversation.open();
+    let reason = session.converse(hub, config).await;
+    opened.map(|()| reason)
 }
 
 /// Says one line to a peer that cannot be let in, as a notice, and closes in order.
@@ -213,7 +214,7 @@ impl Session {
                 sink.deliver(feed).await?;
                 desk.set_delivering(false);
             }
-            sink.close().await
+            sink.close(desk.reason()).await
         };
         let ended = halves::drive(hub, config, desk, pin!(receiving), pin!(delivering)).await;
         let reason = desk.leave(hub, ended);

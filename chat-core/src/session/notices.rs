@@ -19,9 +19,6 @@ pub(crate) const HELP: &str = "\
 * anything else is said to all
 ";
 pub(crate) const GOODBYE: &str = "* goodbye\n";
-pub(crate) const NOT_A_WEB_SERVER: &str = "* this is a chat, not a web server, goodbye\n";
-pub(crate) const NO_TLS: &str = "* this is a chat without TLS, goodbye\n";
-pub(crate) const ENDLESS_LINE: &str = "* a line without end, goodbye\n";
 
 pub(crate) fn you_are(name: &Name) -> String {
     format!("You are {name}\n")
@@ -84,7 +81,7 @@ pub(crate) fn notices_skipped(notices: u64) -> String {
     format!("* {notices} notices skipped\n")
 }
 
-pub(crate) fn turned_away(why: &str) -> String {
+pub(crate) fn last_word(why: &str) -> String {
     format!("* {}, goodbye\n", sanitize(why))
 }
 

@@ -2,6 +2,7 @@
 
 use super::{DeliverHalf, ReceiveHalf, Received, Transport};
 use crate::buffer;
+use crate::event::LeaveReason;
 use crate::session::{Feed, Inbox};
 use async_trait::async_trait;
 use std::future::poll_fn;
@@ -20,7 +21,10 @@ pub struct IoTransport<R, W> {
     writer: W,
 }
 
-impl<T: AsyncRead + AsyncWrite + Send + 'static> IoTransport<ReadHalf<T>, WriteHalf<T>> {
+/// The [`IoTransport`] that [`IoTransport::new`] makes of a stream.
+pub type StreamTransport<T> = IoTransport<ReadHalf<T>, WriteHalf<T>>;
+
+impl<T: AsyncRead + AsyncWrite + Send + 'static> StreamTransport<T> {
     /// A transport over one stream, which it splits by [`tokio::io::split`].
     pub fn new(stream: T) -> Self {
         let (reader, writer) = tokio::io::split(stream);
@@ -92,7 +96,7 @@ impl<W: AsyncWrite + Send + Unpin> DeliverHalf for Writer<W> {
         self.0.flush().await
     }
 
-    async fn close(&mut self) -> io::Result<()> {
+    async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
         self.0.shutdown().await
     }
 }

@@ -1,10 +1,10 @@
 //! A connection in memory, for tests and for peers in the same process.
 
-use super::IoTransport;
-use tokio::io::{DuplexStream, ReadHalf, WriteHalf};
+use super::{IoTransport, StreamTransport};
+use tokio::io::DuplexStream;
 
 /// The hub's end of a [`pair`].
-pub type MemoryTransport = IoTransport<ReadHalf<DuplexStream>, WriteHalf<DuplexStream>>;
+pub type MemoryTransport = StreamTransport<DuplexStream>;
 
 /// Two ends of a connection: one to run a [session](crate::session) on, and one to speak lines
 /// into and read lines from, as over a socket. Each direction holds at most `capacity` bytes
@@ -21,7 +21,7 @@ pub type MemoryTransport = IoTransport<ReadHalf<DuplexStream>, WriteHalf<DuplexS
 /// let hub = Hub::new(HubConfig::default());
 /// let (transport, mut peer) = memory::pair(1024);
 /// let config = SessionConfig::default();
-/// let talk = async {
+/// let talk = async move {
 ///     peer.write_all(b"hi\n/quit\n").await?;
 ///     let mut heard = String::new();
 ///     peer.read_to_string(&mut heard).await?;

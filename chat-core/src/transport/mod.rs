@@ -11,6 +11,7 @@
 //!
 //! ```
 //! use async_trait::async_trait;
+//! use chat_core::LeaveReason;
 //! use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
 //! use std::io;
 //! use tokio::sync::mpsc;
@@ -20,7 +21,7 @@
 //!
 //! impl Transport for Channels {
 //!     fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
-//!         (Box::new(From(self.0)), Box::new(To(self.1)))
+//!         (Box::new(From(self.0)), Box::new(To(Some(self.1))))
 //!     }
 //! }
 //!
@@ -29,29 +30,42 @@
 //! impl ReceiveHalf for From {
 //!     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
 //!         let Some(line) = self.0.recv().await else { return Ok(Received::End) };
-//!         inbox.line(&line);
+//!         inbox.text(&line);
 //!         Ok(Received::More)
 //!     }
 //! }
 //!
-//! struct To(mpsc::Sender<String>);
+//! struct To(Option<mpsc::Sender<String>>);
 //! #[async_trait]
 //! impl DeliverHalf for To {
 //!     async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
 //!         // First the room, then the lines: what waits in the hub costs nothing.
-//!         let room = self.0.reserve().await.map_err(io::Error::other)?;
-//!         room.send(feed.take());
+//!         let sender = self.0.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+//!         let room = sender.reserve().await.map_err(io::Error::other)?;
+//!         let lines = feed.take();
+//!         if !lines.is_empty() {
+//!             room.send(lines);
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
+//!         self.0 = None; // the peer sees the end of its channel
 //!         Ok(())
 //!     }
 //! }
 //! ```
+//!
+//! To have such peers counted and drained together with others, give them to
+//! `chat_server::serve` by a `Listener` of your own.
 
 mod io;
 pub mod memory;
 
 pub use crate::session::{Feed, Inbox};
-pub use io::IoTransport;
+pub use io::{IoTransport, StreamTransport};
 
+use crate::event::LeaveReason;
 use async_trait::async_trait;
 
 /// One peer's connection, before its session begins.
@@ -114,13 +128,14 @@ pub trait DeliverHalf: Send {
     /// An error means that the connection broke: the session ends at once.
     async fn deliver(&mut self, feed: &mut Feed) -> std::io::Result<()>;
 
-    /// Tells the peer that nothing more will come, after everything was delivered. The session
-    /// then goes on receiving for a moment, and ignores it, so that what was sent arrives.
+    /// Tells the peer that nothing more will come, after everything was delivered, and why.
+    ///
+    /// The session then goes on receiving, and ignores it, until the peer ends too or
+    /// [`SessionConfig::linger`](crate::session::SessionConfig::linger) is over: so a peer that is
+    /// not told costs that time.
     ///
     /// # Errors
     ///
     /// An error ends the session, as it was about to.
-    async fn close(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+    async fn close(&mut self, reason: LeaveReason) -> std::io::Result<()>;
 }
