@@ -2,7 +2,8 @@
 
 use crate::event::{Delivery, EventRef, LeaveReason};
 use crate::log::Entry;
-use crate::state::{Amount, Cursor, Look, MemberId, State};
+use crate::members::MemberId;
+use crate::state::{Amount, Cursor, Look, State};
 
 /// What [`Member::recv_many`](crate::Member::recv_many) fills: a run of the log, copied once.
 ///

@@ -1,18 +1,14 @@
 //! The hub: one log of lines, in which every member is a cursor.
 
-use crate::bell::{Bell, Ticket};
 use crate::config::HubConfig;
 use crate::event::LeaveReason;
 use crate::member::Member;
+use crate::members::MemberId;
 use crate::name::Name;
-use crate::state::{MemberId, Refused, State};
-use crate::text::sanitize;
-use std::borrow::Cow;
+use crate::shared::Shared;
+use crate::state::{Refused, State};
 use std::fmt;
-use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// A broadcast hub. This is a handle: clones of it are the same hub.
@@ -70,24 +66,6 @@ use thiserror::Error;
 #[derive(Clone)]
 pub struct Hub {
     pub(crate) shared: Arc<Shared>,
-}
-
-/// How many lists of waiting members there are; see [`Bell`].
-const BELLS: usize = 16;
-
-pub(crate) struct Shared {
-    config: HubConfig,
-    /// Short and never held while anything is woken or called, so a plain mutex.
-    state: Mutex<State>,
-    /// Changes whenever a member may find something new.
-    version: AtomicU64,
-    bells: [Bell; BELLS],
-    /// Changes when somebody who was waited for has moved on.
-    room: AtomicU64,
-    room_bell: Bell,
-    /// Rung when the hub closes, for those who are not members yet; the number becomes 1.
-    closing: AtomicU64,
-    closing_bell: Bell,
 }
 
 /// What [`Hub::stats`] tells.
@@ -190,19 +168,8 @@ impl Hub {
     }
 
     pub(crate) fn starting_at(config: HubConfig, first_seq: u64) -> Self {
-        let state = State::new(&config, first_seq);
-        let shared = Shared {
-            config,
-            state: Mutex::new(state),
-            version: AtomicU64::new(0),
-            bells: Default::default(),
-            room: AtomicU64::new(0),
-            room_bell: Bell::default(),
-            closing: AtomicU64::new(0),
-            closing_bell: Bell::default(),
-        };
         Self {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new(config, first_seq)),
         }
     }
 
@@ -327,12 +294,12 @@ impl Hub {
 
     /// What it was told.
     pub fn config(&self) -> &HubConfig {
-        &self.shared.config
+        self.shared.config()
     }
 
     /// Closes the hub: everybody's leaving. Does nothing if it is closed.
     pub fn close(&self) {
-        self.shared.change(State::close);
+        drop(self.shared.change(State::close));
     }
 
     /// Whether it is closed.
@@ -342,15 +309,7 @@ impl Hub {
 
     /// Waits until the hub is closed. Cancel safe.
     pub async fn closed(&self) {
-        let mut waiting = Closing {
-            shared: &self.shared,
-            ticket: None,
-        };
-        poll_fn(|cx| match self.shared.poll_open(&mut waiting.ticket, cx) {
-            true => Poll::Pending,
-            false => Poll::Ready(()),
-        })
-        .await;
+        self.shared.closed().await;
     }
 
     /// Waits, at most for [`HubConfig::patience`], as long as members that make progress are
@@ -359,21 +318,7 @@ impl Hub {
     ///
     /// Needs tokio's timer. Cancel safe.
     pub async fn pace(&self) {
-        if self.config().patience.is_zero() || !self.shared.lock().crowded() {
-            return;
-        }
-        // Seldom; boxed, so that a session that never waits holds no room for it.
-        Box::pin(async {
-            let mut waiting = Pacing::new(self);
-            let patience = self.config().patience;
-            if tokio::time::timeout(patience, waiting.room())
-                .await
-                .is_err()
-            {
-                self.shared.lock().give_up_on_the_slow();
-            }
-        })
-        .await;
+        self.shared.pace().await;
     }
 }
 
@@ -384,146 +329,5 @@ impl fmt::Debug for Hub {
             .field("members", &stats.members)
             .field("position", &stats.position)
             .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // No foreign code runs under this lock, so whatever panicked left it whole; and a
-        // member that is dropped by a panic must still be able to leave.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the state, and wakes whoever waits for what that has brought.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let (result, events, closes, lists) = {
-            let mut state = self.lock();
-            let before = (state.position(), state.is_closed());
-            let result = change(&mut state);
-            let events = state.position() != before.0;
-            let closes = state.is_closed() != before.1;
-            if events || closes {
-                self.version.fetch_add(1, SeqCst);
-            }
-            (result, events, closes, state.slots().min(BELLS))
-        };
-        if events || closes {
-            self.bells[..lists].iter().for_each(Bell::ring);
-        }
-        if closes {
-            self.closing.store(1, SeqCst);
-            self.closing_bell.ring();
-        }
-        result
-    }
-
-    /// Wakes one member, and those who share its list.
-    fn wake(&self, id: MemberId) {
-        self.version.fetch_add(1, SeqCst);
-        self.bell(id).ring();
-    }
-
-    pub(crate) fn version(&self) -> u64 {
-        self.version.load(SeqCst)
-    }
-
-    pub(crate) fn bell(&self, id: MemberId) -> &Bell {
-        &self.bells[id.index() % BELLS]
-    }
-
-    pub(crate) fn version_cell(&self) -> &AtomicU64 {
-        &self.version
-    }
-
-    /// Somebody has moved on: tells those who wait for room, if any do and there is some.
-    pub(crate) fn moved_on(&self, state: MutexGuard<'_, State>) {
-        if state.pacing > 0 && !state.crowded() {
-            self.room.fetch_add(1, SeqCst);
-            drop(state);
-            self.room_bell.ring();
-        }
-    }
-
-    /// Whether the hub is open; then the waker is kept for when it closes.
-    pub(crate) fn poll_open(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> bool {
-        self.closing_bell.wait(ticket, cx.waker(), &self.closing, 0)
-    }
-
-    pub(crate) fn forget_open(&self, ticket: Option<Ticket>) {
-        self.closing_bell.forget(ticket);
-    }
-
-    /// The text as it may be published.
-    pub(crate) fn admit<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, PublishError> {
-        let max = self.config.max_text;
-        let text = sanitize(text);
-        match text.len() {
-            len if len > max => Err(PublishError::TooLong { len, max }),
-            _ => Ok(text),
-        }
-    }
-
-    /// Publishes texts that were admitted.
-    pub(crate) fn publish<'a>(
-        &self,
-        id: MemberId,
-        texts: impl Iterator<Item = &'a str>,
-    ) -> Result<std::ops::Range<u64>, PublishError> {
-        let published = self.change(|state| state.publish(id, texts));
-        published.map_err(|refused| match refused {
-            Refused::NotHere => PublishError::NotHere,
-            Refused::Closed | Refused::Taken => PublishError::Closed,
-        })
-    }
-}
-
-/// Somebody who waits for the hub to close.
-struct Closing<'a> {
-    shared: &'a Shared,
-    ticket: Option<Ticket>,
-}
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        self.shared.forget_open(self.ticket.take());
-    }
-}
-
-/// Somebody who waits for room in the log.
-struct Pacing<'a> {
-    hub: &'a Hub,
-    ticket: Option<Ticket>,
-}
-
-impl<'a> Pacing<'a> {
-    fn new(hub: &'a Hub) -> Self {
-        hub.shared.lock().pacing += 1;
-        Self { hub, ticket: None }
-    }
-
-    async fn room(&mut self) {
-        let shared = &self.hub.shared;
-        poll_fn(|cx| {
-            loop {
-                let seen = shared.room.load(SeqCst);
-                if !shared.lock().crowded() {
-                    return Poll::Ready(());
-                }
-                if shared
-                    .room_bell
-                    .wait(&mut self.ticket, cx.waker(), &shared.room, seen)
-                {
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await;
-    }
-}
-
-impl Drop for Pacing<'_> {
-    fn drop(&mut self) {
-        self.hub.shared.lock().pacing -= 1;
-        self.hub.shared.room_bell.forget(self.ticket.take());
     }
 }

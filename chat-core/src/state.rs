@@ -4,33 +4,10 @@ use crate::config::HubConfig;
 use crate::event::{EventKind, LeaveReason};
 use crate::hub::{Roster, Stats};
 use crate::log::{Entry, Log};
+use crate::members::{MemberId, Members, Names};
 use crate::name::{Name, NameKeys};
 use crate::zones::{Place, Zones};
-use std::collections::HashMap;
-use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
-
-/// Who a member is, as long as the program runs: ids of members that left are not used again.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MemberId {
-    index: u32,
-    /// Tells apart those who had the same slot one after the other.
-    generation: u32,
-}
-
-impl MemberId {
-    /// The number of its slot, small and dense.
-    pub(crate) fn index(self) -> usize {
-        self.index as usize
-    }
-}
-
-impl fmt::Debug for MemberId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MemberId({}.{})", self.index, self.generation)
-    }
-}
 
 /// Where a member is in the log.
 #[derive(Debug)]
@@ -64,31 +41,6 @@ pub(crate) struct Look {
     before: Place,
 }
 
-const NONE: u32 = u32::MAX;
-
-/// A member's record. Those who are here are linked in the order in which they came.
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    prev: u32,
-    next: u32,
-    tenant: Tenant,
-}
-
-#[derive(Debug)]
-enum Tenant {
-    Here {
-        name: Name,
-        keys: NameKeys,
-    },
-    /// It left, but what reads for it still may: all before `end`.
-    Left {
-        end: u64,
-        reason: LeaveReason,
-    },
-    Nobody,
-}
-
 /// Why a name could not be given; the caller's error enums say it in their own words.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -101,14 +53,7 @@ pub(crate) enum Refused {
 pub(crate) struct State {
     log: Log,
     zones: Zones,
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    /// First and last of those who are here.
-    first: u32,
-    last: u32,
-    members: usize,
-    /// Keyed by what users choose, hence the default hasher.
-    names: HashMap<Arc<str>, u32>,
+    members: Members,
     announce_up_to: usize,
     closed_at: Option<u64>,
     /// Sessions that wait for room; see `Hub::pace`.
@@ -124,12 +69,7 @@ impl State {
         Self {
             zones: Zones::new(log.capacity()),
             log,
-            slots: Vec::new(),
-            free: Vec::new(),
-            first: NONE,
-            last: NONE,
-            members: 0,
-            names: HashMap::new(),
+            members: Members::new(),
             announce_up_to: config.announce_up_to.unwrap_or(usize::MAX),
             closed_at: None,
             pacing: 0,
@@ -147,9 +87,9 @@ impl State {
         self.closed_at.is_some()
     }
 
-    /// How many slots there are, used or not.
+    /// How many slots for members there are, used or not.
     pub(crate) fn slots(&self) -> usize {
-        self.slots.len()
+        self.members.slots()
     }
 
     pub(crate) fn join(
@@ -157,43 +97,14 @@ impl State {
         name: Name,
         keys: NameKeys,
     ) -> Result<(MemberId, Cursor), Refused> {
-        if self.is_closed() {
-            return Err(Refused::Closed);
-        }
-        if keys.iter().any(|key| self.names.contains_key(key)) {
+        self.check_open()?;
+        if !self.members.is_free(&keys, None) {
             return Err(Refused::Taken);
         }
-        if self.members < self.announce_up_to {
-            self.append(EventKind::Arrived, &name, "")
-                .ok_or(Refused::Closed)?;
+        if self.members.len() < self.announce_up_to {
+            self.append(EventKind::Arrived, &name, "")?;
         }
-        let index = self.free.pop().unwrap_or_else(|| {
-            let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 members at a time");
-            self.slots.push(Slot {
-                generation: 0,
-                prev: NONE,
-                next: NONE,
-                tenant: Tenant::Nobody,
-            });
-            index
-        });
-        for key in keys.iter() {
-            self.names.insert(key.clone(), index);
-        }
-        let last = self.last;
-        let slot = &mut self.slots[index as usize];
-        slot.tenant = Tenant::Here { name, keys };
-        (slot.prev, slot.next) = (last, NONE);
-        let id = MemberId {
-            index,
-            generation: slot.generation,
-        };
-        match last {
-            NONE => self.first = index,
-            last => self.slots[last as usize].next = index,
-        }
-        self.last = index;
-        self.members += 1;
+        let id = self.members.add(name, keys);
         let cursor = Cursor {
             seq: self.log.head(),
             place: self.zones.enter(self.log.head_offset()),
@@ -206,18 +117,12 @@ impl State {
         id: MemberId,
         texts: impl Iterator<Item = &'a str>,
     ) -> Result<Range<u64>, Refused> {
+        self.check_open()?;
+        // Cloned once per batch: the log is written to while it is read.
+        let name = self.members.name(id).ok_or(Refused::NotHere)?.clone();
         let first = self.log.head();
-        if self.is_closed() {
-            return Err(Refused::Closed);
-        }
-        let Some(Tenant::Here { name, .. }) = self.tenant(id) else {
-            return Err(Refused::NotHere);
-        };
-        // Its reference count goes up and down once per batch; the borrow ends here.
-        let name = name.clone();
         for text in texts {
-            self.append(EventKind::Message, &name, text)
-                .ok_or(Refused::Closed)?;
+            self.append(EventKind::Message, &name, text)?;
             self.messages += 1;
         }
         Ok(first..self.log.head())
@@ -229,68 +134,28 @@ impl State {
         name: Name,
         keys: NameKeys,
     ) -> Result<(), Refused> {
-        if self.is_closed() {
-            return Err(Refused::Closed);
-        }
-        let Some(Tenant::Here { name: old, .. }) = self.tenant(id) else {
-            return Err(Refused::NotHere);
-        };
-        let old = old.clone();
+        self.check_open()?;
+        let old = self.members.name(id).ok_or(Refused::NotHere)?.clone();
         if old == name {
             return Ok(());
         }
-        // Its own name in another case, or one that looks like it, is free for it.
-        let mine = |holder: &u32| *holder == id.index;
-        if keys
-            .iter()
-            .any(|key| self.names.get(key).is_some_and(|holder| !mine(holder)))
-        {
+        if !self.members.is_free(&keys, Some(id)) {
             return Err(Refused::Taken);
         }
-        self.append(EventKind::Renamed, &old, name.as_str())
-            .ok_or(Refused::Closed)?;
-        for key in keys.iter() {
-            self.names.insert(key.clone(), id.index);
-        }
-        let tenant = &mut self.slots[id.index()].tenant;
-        let before = std::mem::replace(
-            tenant,
-            Tenant::Here {
-                name,
-                keys: keys.clone(),
-            },
-        );
-        if let Tenant::Here { keys: before, .. } = before {
-            for key in before
-                .iter()
-                .filter(|key| !keys.iter().any(|new| new == *key))
-            {
-                self.names.remove(key);
-            }
-        }
+        self.append(EventKind::Renamed, &old, name.as_str())?;
+        self.members.rename(id, name, keys);
         Ok(())
     }
 
     /// Gives the position of the leaving, or `None` if it had left before.
     pub(crate) fn leave(&mut self, id: MemberId, reason: LeaveReason) -> Option<u64> {
-        if self.is_closed() || !matches!(self.tenant(id), Some(Tenant::Here { .. })) {
-            return None;
-        }
-        let end = self.log.head();
-        let tenant = &mut self.slots[id.index()].tenant;
-        let left = std::mem::replace(tenant, Tenant::Left { end, reason });
-        let Tenant::Here { name, keys } = left else {
-            unreachable!("matched above");
-        };
-        for key in keys.iter() {
-            self.names.remove(key);
-        }
-        self.unlink(id.index);
-        if self.members <= self.announce_up_to {
+        self.check_open().ok()?;
+        let (end, here) = (self.log.head(), self.members.len());
+        let name = self.members.leave(id, end, reason)?;
+        if here <= self.announce_up_to {
             // Without a number left the hub is closed now, and that is everybody's leaving.
             let _ = self.append(EventKind::Left(reason), &name, "");
         }
-        self.members -= 1;
         Some(end)
     }
 
@@ -298,23 +163,15 @@ impl State {
     pub(crate) fn release(&mut self, id: MemberId, cursor: &Cursor, reason: LeaveReason) {
         self.zones.leave(cursor.place);
         self.leave(id, reason);
-        let slot = &mut self.slots[id.index()];
-        slot.tenant = Tenant::Nobody;
-        // A slot that has been used 2^32 times is given up: its ids would come again.
-        if let Some(generation) = slot.generation.checked_add(1) {
-            slot.generation = generation;
-            self.free.push(id.index);
-        }
+        self.members.release(id);
     }
 
-    /// From now on nobody is here.
-    pub(crate) fn close(&mut self) {
-        if self.is_closed() {
-            return;
+    /// From now on nobody is here. Gives what need not be dropped under the lock.
+    pub(crate) fn close(&mut self) -> Names {
+        if self.closed_at.is_none() {
+            self.closed_at = Some(self.log.head());
         }
-        self.closed_at = Some(self.log.head());
-        self.names = HashMap::new();
-        (self.first, self.last, self.members) = (NONE, NONE, 0);
+        self.members.clear()
     }
 
     /// What the cursor has before it; the cursor moves behind that.
@@ -325,13 +182,9 @@ impl State {
         amount: Amount,
         out: &mut Vec<u8>,
     ) -> Look {
-        let (until, ended) = match self.tenant(id) {
-            Some(Tenant::Left { end, reason }) => (*end, Some(*reason)),
-            _ => match self.closed_at {
-                Some(end) => (end, Some(LeaveReason::Closed)),
-                None => (self.log.head(), None),
-            },
-        };
+        let closed = self.closed_at.map(|end| (end, LeaveReason::Closed));
+        let end = self.members.end(id).or(closed);
+        let until = end.map_or(self.log.head(), |(until, _)| until);
         let held = self.log.held();
         let mut missed = 0;
         if cursor.seq < held.start.min(until) {
@@ -361,8 +214,8 @@ impl State {
         Look {
             missed,
             events: from..cursor.seq,
-            closed: ended.filter(|_| caught_up && room),
-            caught_up: caught_up && ended.is_none(),
+            closed: end.filter(|_| caught_up && room).map(|(_, reason)| reason),
+            caught_up: caught_up && end.is_none(),
             before,
         }
     }
@@ -397,32 +250,15 @@ impl State {
     }
 
     pub(crate) fn name(&self, id: MemberId) -> Option<&Name> {
-        match self.tenant(id) {
-            Some(Tenant::Here { name, .. }) if !self.is_closed() => Some(name),
-            _ => None,
-        }
-    }
-
-    /// The names of the first `limit` members, in the order in which they came.
-    fn roster(&self, limit: usize) -> Vec<Name> {
-        let mut at = self.first;
-        std::iter::from_fn(|| {
-            let slot = self.slots.get(at as usize)?;
-            at = slot.next;
-            match &slot.tenant {
-                Tenant::Here { name, .. } => Some(name.clone()),
-                _ => unreachable!("only who is here is linked"),
-            }
-        })
-        .take(limit)
-        .collect()
+        self.check_open().ok()?;
+        self.members.name(id)
     }
 
     pub(crate) fn roster_now(&self, limit: usize) -> Roster {
         Roster {
             position: self.log.head(),
-            total: self.members,
-            names: self.roster(limit),
+            total: self.members.len(),
+            names: self.members.roster(limit),
         }
     }
 
@@ -434,7 +270,7 @@ impl State {
             _ => head - tail,
         };
         Stats {
-            members: self.members,
+            members: self.members.len(),
             published: self.messages,
             position: self.log.head(),
             bytes: head - tail,
@@ -446,29 +282,18 @@ impl State {
         }
     }
 
-    fn append(&mut self, kind: EventKind, name: &Name, text: &str) -> Option<u64> {
-        let seq = self.log.append(kind, name.as_str(), text);
-        if seq.is_none() {
+    fn append(&mut self, kind: EventKind, name: &Name, text: &str) -> Result<u64, Refused> {
+        self.log.append(kind, name.as_str(), text).ok_or_else(|| {
             // 2^64 events: there is no number left, so no order to promise.
             self.close();
-        }
-        seq
+            Refused::Closed
+        })
     }
 
-    fn tenant(&self, id: MemberId) -> Option<&Tenant> {
-        let slot = self.slots.get(id.index())?;
-        (slot.generation == id.generation).then_some(&slot.tenant)
-    }
-
-    fn unlink(&mut self, index: u32) {
-        let Slot { prev, next, .. } = self.slots[index as usize];
-        match prev {
-            NONE => self.first = next,
-            prev => self.slots[prev as usize].next = next,
-        }
-        match next {
-            NONE => self.last = prev,
-            next => self.slots[next as usize].prev = prev,
+    fn check_open(&self) -> Result<(), Refused> {
+        match self.is_closed() {
+            true => Err(Refused::Closed),
+            false => Ok(()),
         }
     }
 }

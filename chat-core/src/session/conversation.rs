@@ -4,8 +4,8 @@ use super::desk::Desk;
 use super::{Naming, SessionConfig, notices};
 use crate::event::LeaveReason;
 use crate::hub::{Hub, JoinError, PublishError, RenameError};
+use crate::members::MemberId;
 use crate::name::Name;
-use crate::state::MemberId;
 use std::sync::Arc;
 use tokio::time::Instant;
 

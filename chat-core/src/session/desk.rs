@@ -4,7 +4,7 @@ use super::notices;
 use crate::event::LeaveReason;
 use crate::hub::Hub;
 use crate::member::Member;
-use crate::state::MemberId;
+use crate::members::MemberId;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

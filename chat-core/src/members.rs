@@ -1,0 +1,235 @@
+//! Who is here, under which name, in the order in which they came. Plain data.
+
+use crate::event::LeaveReason;
+use crate::name::{Name, NameKeys};
+use std::collections::HashMap;
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+
+/// Who a member is, as long as the program runs: ids of members that left are not used again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MemberId {
+    index: u32,
+    /// Tells apart those who had the same slot one after the other.
+    generation: u32,
+}
+
+impl MemberId {
+    /// The number of its slot, small and dense.
+    pub(crate) fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+impl fmt::Debug for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemberId({}.{})", self.index, self.generation)
+    }
+}
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// A member's record. Those who are here are linked in the order in which they came.
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    prev: u32,
+    next: u32,
+    tenant: Tenant,
+}
+
+#[derive(Debug)]
+enum Tenant {
+    Here {
+        name: Name,
+        keys: NameKeys,
+    },
+    /// It left, but what reads for it still may: all before `end`.
+    Left {
+        end: u64,
+        reason: LeaveReason,
+    },
+    Nobody,
+}
+
+/// The names of the members by their keys, which users choose: hence the default hasher.
+pub(crate) type Names = HashMap<Arc<str>, u32>;
+
+#[derive(Debug)]
+pub(crate) struct Members {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// First and last of those who are here.
+    first: u32,
+    last: u32,
+    here: usize,
+    names: Names,
+}
+
+impl Members {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            first: NONE,
+            last: NONE,
+            here: 0,
+            names: Names::new(),
+        }
+    }
+
+    /// How many are here.
+    pub(crate) fn len(&self) -> usize {
+        self.here
+    }
+
+    /// How many slots there are, used or not.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The name of a member that is here.
+    pub(crate) fn name(&self, id: MemberId) -> Option<&Name> {
+        match self.tenant(id)? {
+            Tenant::Here { name, .. } => Some(name),
+            Tenant::Left { .. } | Tenant::Nobody => None,
+        }
+    }
+
+    /// Where the membership ended, and why, of one that has left.
+    pub(crate) fn end(&self, id: MemberId) -> Option<(u64, LeaveReason)> {
+        match self.tenant(id)? {
+            Tenant::Left { end, reason } => Some((*end, *reason)),
+            Tenant::Here { .. } | Tenant::Nobody => None,
+        }
+    }
+
+    /// The names of the first `limit` members, in the order in which they came.
+    pub(crate) fn roster(&self, limit: usize) -> Vec<Name> {
+        let mut at = self.first;
+        std::iter::from_fn(|| {
+            let slot = self.slots.get(at as usize)?;
+            at = slot.next;
+            match &slot.tenant {
+                Tenant::Here { name, .. } => Some(name.clone()),
+                Tenant::Left { .. } | Tenant::Nobody => unreachable!("only who is here is linked"),
+            }
+        })
+        .take(limit)
+        .collect()
+    }
+
+    /// Whether nobody has this name, but perhaps the member that asks: its own name in another
+    /// case, or one that looks like it, is free for it.
+    pub(crate) fn is_free(&self, keys: &NameKeys, asks: Option<MemberId>) -> bool {
+        keys.iter().all(|key| match self.names.get(key) {
+            Some(holder) => asks.is_some_and(|id| id.index == *holder),
+            None => true,
+        })
+    }
+
+    /// Adds a member, whose name is free.
+    pub(crate) fn add(&mut self, name: Name, keys: NameKeys) -> MemberId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 members at a time");
+            self.slots.push(Slot {
+                generation: 0,
+                prev: NONE,
+                next: NONE,
+                tenant: Tenant::Nobody,
+            });
+            index
+        });
+        self.occupy(index, &keys);
+        let last = mem::replace(&mut self.last, index);
+        match last {
+            NONE => self.first = index,
+            last => self.slots[last as usize].next = index,
+        }
+        self.here += 1;
+        let slot = &mut self.slots[index as usize];
+        slot.tenant = Tenant::Here { name, keys };
+        (slot.prev, slot.next) = (last, NONE);
+        MemberId {
+            index,
+            generation: slot.generation,
+        }
+    }
+
+    /// Gives a member that is here another name, which is free for it.
+    pub(crate) fn rename(&mut self, id: MemberId, name: Name, keys: NameKeys) {
+        let Some(slot) = self.slots.get_mut(id.index()) else {
+            return;
+        };
+        let now = Tenant::Here {
+            name,
+            keys: keys.clone(),
+        };
+        if let Tenant::Here { keys: before, .. } = mem::replace(&mut slot.tenant, now) {
+            self.vacate(&before);
+        }
+        self.occupy(id.index, &keys);
+    }
+
+    /// Makes a member that is here one that has left, and gives its name, which is free now.
+    pub(crate) fn leave(&mut self, id: MemberId, end: u64, reason: LeaveReason) -> Option<Name> {
+        self.name(id)?;
+        let slot = &mut self.slots[id.index()];
+        let left = mem::replace(&mut slot.tenant, Tenant::Left { end, reason });
+        let Tenant::Here { name, keys } = left else {
+            unreachable!("it has a name, so it is here");
+        };
+        self.vacate(&keys);
+        self.unlink(id.index);
+        self.here -= 1;
+        Some(name)
+    }
+
+    /// Nobody reads any more for a member that has left: its slot is free.
+    pub(crate) fn release(&mut self, id: MemberId) {
+        let slot = &mut self.slots[id.index()];
+        slot.tenant = Tenant::Nobody;
+        // A slot that has been used 2^32 times is given up: its ids would come again.
+        if let Some(generation) = slot.generation.checked_add(1) {
+            slot.generation = generation;
+            self.free.push(id.index);
+        }
+    }
+
+    /// Nobody is here any more. Gives the names, to be dropped where that keeps nobody waiting.
+    pub(crate) fn clear(&mut self) -> Names {
+        (self.first, self.last, self.here) = (NONE, NONE, 0);
+        mem::take(&mut self.names)
+    }
+
+    fn tenant(&self, id: MemberId) -> Option<&Tenant> {
+        let slot = self.slots.get(id.index())?;
+        (slot.generation == id.generation).then_some(&slot.tenant)
+    }
+
+    fn occupy(&mut self, index: u32, keys: &NameKeys) {
+        for key in keys.iter() {
+            self.names.insert(key.clone(), index);
+        }
+    }
+
+    fn vacate(&mut self, keys: &NameKeys) {
+        for key in keys.iter() {
+            self.names.remove(key);
+        }
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Slot { prev, next, .. } = self.slots[index as usize];
+        match prev {
+            NONE => self.first = next,
+            prev => self.slots[prev as usize].next = next,
+        }
+        match next {
+            NONE => self.last = prev,
+            next => self.slots[next as usize].prev = prev,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What a hub's handles and members share: the state behind its lock, and who waits for what.
+
+use crate::bell::{Bell, Ticket};
+use crate::config::HubConfig;
+use crate::hub::PublishError;
+use crate::members::MemberId;
+use crate::state::{Refused, State};
+use crate::text::sanitize;
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use tokio::time::timeout;
+
+/// How many lists of waiting members there are; see [`Bell`].
+const BELLS: usize = 16;
+
+pub(crate) struct Shared {
+    config: HubConfig,
+    /// Short and never held while anything is woken or called, so a plain mutex.
+    state: Mutex<State>,
+    /// Changes whenever a member may find something new.
+    version: AtomicU64,
+    bells: [Bell; BELLS],
+    /// Changes when somebody who was waited for has moved on.
+    room: AtomicU64,
+    room_bell: Bell,
+    /// Rung when the hub closes, for those who are not members yet; the number becomes 1.
+    closing: AtomicU64,
+    closing_bell: Bell,
+}
+
+impl Shared {
+    pub(crate) fn new(config: HubConfig, first_seq: u64) -> Self {
+        let state = State::new(&config, first_seq);
+        Self {
+            config,
+            state: Mutex::new(state),
+            version: AtomicU64::new(0),
+            bells: Default::default(),
+            room: AtomicU64::new(0),
+            room_bell: Bell::default(),
+            closing: AtomicU64::new(0),
+            closing_bell: Bell::default(),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &HubConfig {
+        &self.config
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // No foreign code runs under this lock, so whatever panicked left it whole; and a
+        // member that is dropped by a panic must still be able to leave.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, and wakes whoever waits for what that has brought.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let (result, events, closes, lists) = {
+            let mut state = self.lock();
+            let before = (state.position(), state.is_closed());
+            let result = change(&mut state);
+            let events = state.position() != before.0;
+            let closes = state.is_closed() != before.1;
+            if events || closes {
+                self.version.fetch_add(1, SeqCst);
+            }
+            (result, events, closes, state.slots().min(BELLS))
+        };
+        if events || closes {
+            self.bells[..lists].iter().for_each(Bell::ring);
+        }
+        if closes {
+            self.closing.store(1, SeqCst);
+            self.closing_bell.ring();
+        }
+        result
+    }
+
+    /// Wakes one member, and those who share its list.
+    pub(crate) fn wake(&self, id: MemberId) {
+        self.version.fetch_add(1, SeqCst);
+        self.bell(id).ring();
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(SeqCst)
+    }
+
+    pub(crate) fn bell(&self, id: MemberId) -> &Bell {
+        &self.bells[id.index() % BELLS]
+    }
+
+    pub(crate) fn version_cell(&self) -> &AtomicU64 {
+        &self.version
+    }
+
+    /// Somebody has moved on: tells those who wait for room, if any do and there is some.
+    pub(crate) fn moved_on(&self, state: MutexGuard<'_, State>) {
+        if state.pacing > 0 && !state.crowded() {
+            self.room.fetch_add(1, SeqCst);
+            drop(state);
+            self.room_bell.ring();
+        }
+    }
+
+    /// Whether the hub is open; then the waker is kept for when it closes.
+    pub(crate) fn poll_open(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> bool {
+        self.closing_bell.wait(ticket, cx.waker(), &self.closing, 0)
+    }
+
+    pub(crate) fn forget_open(&self, ticket: Option<Ticket>) {
+        self.closing_bell.forget(ticket);
+    }
+
+    /// The text as it may be published.
+    pub(crate) fn admit<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, PublishError> {
+        let max = self.config.max_text;
+        let text = sanitize(text);
+        match text.len() {
+            len if len > max => Err(PublishError::TooLong { len, max }),
+            _ => Ok(text),
+        }
+    }
+
+    /// Publishes texts that were admitted.
+    pub(crate) fn publish<'a>(
+        &self,
+        id: MemberId,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Result<Range<u64>, PublishError> {
+        let published = self.change(|state| state.publish(id, texts));
+        published.map_err(|refused| match refused {
+            Refused::NotHere => PublishError::NotHere,
+            Refused::Closed | Refused::Taken => PublishError::Closed,
+        })
+    }
+
+    /// Waits until the hub is closed.
+    pub(crate) async fn closed(&self) {
+        let mut waiting = Closing {
+            shared: self,
+            ticket: None,
+        };
+        poll_fn(|cx| match self.poll_open(&mut waiting.ticket, cx) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        })
+        .await;
+    }
+
+    /// Waits for members that are about to be overrun, as far as they deserve it.
+    pub(crate) async fn pace(&self) {
+        if self.config.patience.is_zero() || !self.lock().crowded() {
+            return;
+        }
+        // Seldom; boxed, so that a session that never waits holds no room for it.
+        Box::pin(async {
+            let mut waiting = Pacing::new(self);
+            if timeout(self.config.patience, waiting.room()).await.is_err() {
+                self.lock().give_up_on_the_slow();
+            }
+        })
+        .await;
+    }
+}
+
+/// Somebody who waits for the hub to close.
+struct Closing<'a> {
+    shared: &'a Shared,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.shared.forget_open(self.ticket.take());
+    }
+}
+
+/// Somebody who waits for room in the log.
+struct Pacing<'a> {
+    shared: &'a Shared,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> Pacing<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.lock().pacing += 1;
+        Self {
+            shared,
+            ticket: None,
+        }
+    }
+
+    async fn room(&mut self) {
+        let shared = self.shared;
+        poll_fn(|cx| {
+            loop {
+                let seen = shared.room.load(SeqCst);
+                if !shared.lock().crowded() {
+                    return Poll::Ready(());
+                }
+                if shared
+                    .room_bell
+                    .wait(&mut self.ticket, cx.waker(), &shared.room, seen)
+                {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Pacing<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().pacing -= 1;
+        self.shared.room_bell.forget(self.ticket.take());
+    }
+}
