@@ -75,7 +75,7 @@ async fn a_name_that_could_forge_a_line_is_refused() {
         (&"x".repeat(4000), long),
         (
             "\u{5d0}bob",
-            "a name cannot mix right-to-left letters with others",
+            "a name has one direction, and begins with a letter if that is from right to left",
         ),
     ] {
         expect_refusal(&mut b, name, why, &mut a).await;
@@ -124,7 +124,7 @@ async fn names_of_every_script_are_welcome() {
     let [mut a, mut b] = server.room().await;
     let longest = ["x".repeat(32), "\u{674e}".repeat(32)];
     let names = "bob O'Brien a_b-c.d ~!@#$%^&() Zoë Nguyễn straße Νίκος Ольга Դավիթ გიორგი נמרוד \
-        محمد مُحَمَّد ދިވެހި नमस्ते தமிழ் বাংলা สมชาย ລາວ မြန်မာ ខ្មែរ አማርኛ 李雷 さくら ノブ 홍길동 ᠮᠣᠩᠭᠣᠯ ᏣᎳᎩ r2d2 ٣٤٥";
+        محمد مُحَمَّد ދިވެހި नमस्ते தமிழ் বাংলা สมชาย ລາວ မြန်မာ ខ្មែរ አማርኛ 李雷 さくら ノブ 홍길동 ᠮᠣᠩᠭᠣᠯ ᏣᎳᎩ r2d2 محمد٣";
     for name in names.split(' ').chain(longest.iter().map(String::as_str)) {
         a.rename(name, &mut [&mut b]).await;
         a.say("hello", &mut [&mut b]).await;

@@ -4,7 +4,10 @@ use bytesize::ByteSize;
 use chat_core::HubConfig;
 use chat_core::session::Naming;
 use chat_server::ServerConfig;
-use clap::{Parser, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::time::Duration;
 
 /// A chat room on TCP: who connects is in it, and what one says all hear.
@@ -39,8 +42,8 @@ pub(crate) struct Args {
     #[arg(long, env = "CHAT_NAMES", value_enum, default_value_t = Names::Address)]
     names: Names,
 
-    /// The book's chat to the byte: no roster, commands, notices or idle limit
-    #[arg(long, env = "CHAT_CLASSIC", conflicts_with = "names")]
+    /// The book's chat to the byte: no names to choose, no roster, commands, notices or idle limit
+    #[arg(long, env = "CHAT_CLASSIC", value_parser = BoolishValueParser::new())]
     classic: bool,
 
     /// Who sends no line for this long has to go, or "off" [default: 5m, off with --classic]
@@ -99,6 +102,19 @@ enum Names {
 struct Limit(Option<Duration>);
 
 impl Args {
+    /// The arguments and environment of this process. Exits if they make no sense.
+    pub(crate) fn read() -> Self {
+        let mut command = Self::command();
+        let matches = command.get_matches_mut();
+        // Not clap's own check, for which the environment is as good as the command line.
+        let given = |flag| matches.value_source(flag) == Some(ValueSource::CommandLine);
+        if given("classic") && given("names") {
+            let error = "--classic goes without --names: nobody chooses a name in it";
+            command.error(ErrorKind::ArgumentConflict, error).exit();
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     pub(crate) fn hub_config(&self) -> HubConfig {
         let mut config = HubConfig::default();
         config.log_bytes = self.log_bytes;
@@ -156,7 +172,6 @@ fn line_length(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_flags_make_sense() {

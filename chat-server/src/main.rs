@@ -5,7 +5,6 @@ mod args;
 use args::Args;
 use chat_core::Hub;
 use chat_server::{BindError, TcpListeners, serve};
-use clap::Parser;
 use std::io::{IsTerminal, Write};
 use std::process::{ExitCode, exit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,7 +15,7 @@ const ENDED_BY_SIGNAL: i32 = 130;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read();
     start_logging();
     match run(args).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,8 +10,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -35,7 +35,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// One as it is by default.
+    /// One as it is by default, but with more time for peers to close.
     pub async fn start() -> Self {
         Self::with(|_, _| {}).await
     }
@@ -43,6 +43,8 @@ impl Server {
     /// One with settings of its own.
     pub async fn with(change: impl FnOnce(&mut HubConfig, &mut ServerConfig)) -> Self {
         let (mut hub, mut config) = (HubConfig::default(), ServerConfig::default());
+        // A test that is slow, not to say stopped, is not to be mistaken for such a peer.
+        config.session.linger = DEADLINE;
         change(&mut hub, &mut config);
         let listeners = TcpListeners::bind("127.0.0.1:0").await.expect("a port");
         let address = listeners.addresses()[0];
@@ -72,7 +74,21 @@ impl Server {
     /// A newcomer to a room where these are, in the order in which they came: it is greeted, and
     /// they hear of it.
     pub async fn newcomer(&self, others: &mut [&mut Peer]) -> Peer {
-        let mut newcomer = self.connect().await;
+        let newcomer = self.connect().await;
+        Self::greet(newcomer, others).await
+    }
+
+    /// A newcomer for whom its system keeps little.
+    pub async fn narrow_newcomer(&self, others: &mut [&mut Peer]) -> Peer {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let narrow = socket.set_recv_buffer_size(4096);
+        narrow.expect("a socket option");
+        let stream = in_time("connect", socket.connect(self.address)).await;
+        let newcomer = Peer::new(stream.expect("the server accepts"));
+        Self::greet(newcomer, others).await
+    }
+
+    async fn greet(mut newcomer: Peer, others: &mut [&mut Peer]) -> Peer {
         newcomer.expect_line(&format!("You are {newcomer}")).await;
         if !others.is_empty() {
             let names = Vec::from_iter(others.iter().map(|other| other.name()));
@@ -166,6 +182,20 @@ impl Peer {
         }
     }
 
+    /// Says so many lines of 1,000 bytes and a number, and hears them; gives what it heard.
+    pub async fn flood(&mut self, lines: usize) -> String {
+        let text = "x".repeat(1000);
+        let mut heard = String::new();
+        for first in (0..lines).step_by(50) {
+            let batch = first..lines.min(first + 50);
+            let count = batch.len();
+            let input: String = batch.map(|n| format!("{n} {text}\n")).collect();
+            self.send(input).await;
+            heard += &self.next_lines(count).await;
+        }
+        heard
+    }
+
     /// Takes another name, of which these and itself hear.
     pub async fn rename(&mut self, name: &str, others: &mut [&mut Peer]) {
         self.send(format!("/name {name}\n")).await;
@@ -201,6 +231,16 @@ impl Peer {
                 return None;
             }
         }
+    }
+
+    /// So many lines, with their ends.
+    pub async fn next_lines(&mut self, count: usize) -> String {
+        let mut lines = String::new();
+        for _ in 0..count {
+            lines += &self.line().await;
+            lines.push('\n');
+        }
+        lines
     }
 
     /// The next line is this one.
@@ -268,8 +308,8 @@ impl Peer {
     }
 
     fn so_far(&self) -> String {
-        let from = self.received.len().saturating_sub(2000);
-        let received = self.received[from..].escape_ascii();
-        format!("received so far: \"{received}\"")
+        let from = self.received.len().saturating_sub(1000);
+        let received = String::from_utf8_lossy(&self.received[from..]);
+        format!("received so far: {received:?}")
     }
 }

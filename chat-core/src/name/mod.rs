@@ -99,7 +99,7 @@ pub enum NameError {
     )]
     NotAllowed(char),
     /// Against the bidi rule of RFC 5893, without which a name could reorder its line.
-    #[error("a name cannot mix right-to-left letters with others")]
+    #[error("a name has one direction, and begins with a letter if that is from right to left")]
     Direction,
 }
 

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 /// So much text at most is held back to be published together.
 const BATCH_BYTES: usize = 64 * 1024;
 
+const NOT_A_WEB_SERVER: &str = "this is a chat, not a web server";
+
 #[derive(Debug)]
 pub(crate) struct Conversation {
     hub: Hub,
@@ -52,14 +54,37 @@ impl Texts {
     }
 }
 
-/// How much of a byte stream's first line was seen; it tells what protocol the peer speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Opening {
-    Nothing,
-    /// The first byte of a TLS record that begins a handshake.
-    Handshake,
-    Line,
-    Passed,
+/// How a byte stream begins; it tells whether the peer speaks another protocol.
+#[derive(Debug, Default)]
+struct Opening {
+    bytes: [u8; Self::LEN],
+    len: usize,
+    /// Its first line has been a line of talk.
+    passed: bool,
+}
+
+impl Opening {
+    /// Enough for the longest method of HTTP, and a space and a slash.
+    const LEN: usize = 16;
+
+    fn see(&mut self, piece: &[u8]) {
+        let more = piece.len().min(Self::LEN - self.len);
+        self.bytes[self.len..self.len + more].copy_from_slice(&piece[..more]);
+        self.len += more;
+    }
+
+    /// A handshake record of TLS 1.x, which need not have a line end.
+    fn is_tls(&self) -> bool {
+        self.bytes[..self.len].starts_with(&[0x16, 0x03])
+    }
+
+    /// A request whose first line was too long to be seen whole.
+    fn is_http(&self) -> bool {
+        let begin = self.bytes[..self.len].trim_ascii_start();
+        let method = begin.iter().take_while(|byte| byte.is_ascii_uppercase());
+        let method = method.count();
+        method >= 3 && begin[method..].starts_with(b" /")
+    }
 }
 
 impl Conversation {
@@ -73,7 +98,7 @@ impl Conversation {
             id: None,
             texts: Texts::default(),
             heard: false,
-            opening: Opening::Nothing,
+            opening: Opening::default(),
             over: false,
         }
     }
@@ -121,31 +146,35 @@ impl Conversation {
         self.over
     }
 
-    /// Whether a byte stream begins as TLS does: a handshake record of version 3.x.
-    pub(crate) fn is_tls(&mut self, piece: &[u8]) -> bool {
-        for &byte in piece {
-            self.opening = match (self.opening, byte) {
-                (Opening::Nothing, 0x16) => Opening::Handshake,
-                (Opening::Handshake, 0x03) => {
-                    self.cut_for("this is a chat without TLS");
-                    return true;
-                }
-                (Opening::Nothing | Opening::Handshake, _) => Opening::Line,
-                (Opening::Line | Opening::Passed, _) => return false,
-            };
+    /// The bytes of a stream as they come, for what can be told before there is a line.
+    pub(crate) fn see(&mut self, piece: &[u8]) {
+        if !self.opening.passed {
+            self.opening.see(piece);
+            if self.opening.is_tls() {
+                self.cut_for("this is a chat without TLS");
+            }
         }
-        false
     }
 
     /// A line of a byte stream, of which the first tells whether it is a chat.
-    pub(crate) fn hear_first(&mut self, line: &str) {
-        if std::mem::replace(&mut self.opening, Opening::Passed) != Opening::Passed && is_http(line)
-        {
-            self.cut_for("this is a chat, not a web server");
+    pub(crate) fn hear_streamed(&mut self, line: &str) {
+        if !self.opening.passed && is_http(line) {
+            self.cut_for(NOT_A_WEB_SERVER);
         }
+        // An empty line may come before a request (RFC 9112, 2.2).
+        self.opening.passed |= !line.is_empty();
         if !self.over {
             self.hear(line);
         }
+    }
+
+    /// A line of a byte stream that was too long to be kept.
+    pub(crate) fn refuse_streamed(&mut self) {
+        if !self.opening.passed && self.opening.is_http() {
+            self.cut_for(NOT_A_WEB_SERVER);
+        }
+        self.opening.passed = true;
+        self.refuse_line();
     }
 
     /// A line without anything harmful in it.
@@ -284,7 +313,6 @@ impl Conversation {
             return;
         }
         self.heard = true;
-        self.opening = Opening::Passed;
         self.tell(&notices::line_refused(self.hub.config().max_text));
     }
 

@@ -29,7 +29,8 @@ impl<'a> Inbox<'a> {
     /// What looks like a browser or a TLS client ends the session before it publishes anything.
     pub fn bytes(&mut self, piece: &[u8]) {
         let conversation = &mut *self.conversation;
-        if conversation.is_over() || conversation.is_tls(piece) {
+        conversation.see(piece);
+        if conversation.is_over() {
             return;
         }
         let endless = self.decoder.push(piece, |line| hear(conversation, line));
@@ -75,7 +76,7 @@ impl<'a> Inbox<'a> {
 
 fn hear(conversation: &mut Conversation, line: Line<'_>) {
     match line {
-        Line::Text(line) => conversation.hear_first(&sanitize_bytes(line)),
-        Line::TooLong => conversation.refuse_line(),
+        Line::Text(line) => conversation.hear_streamed(&sanitize_bytes(line)),
+        Line::TooLong => conversation.refuse_streamed(),
     }
 }
