@@ -41,7 +41,7 @@ async fn a_name_that_could_forge_a_line_is_refused() {
     let colon = "a name cannot contain a colon";
     let space = "a name cannot contain white space";
     let long = "a name has at most 32 characters";
-    let address = "a name cannot look like an address";
+    let address = "a name cannot look like an address, or end as if in a colon";
     let addressed = a.name().to_owned();
     for (name, why) in [
         ("", "a name cannot be empty"),

@@ -5,7 +5,7 @@ use chat_core::session::{Naming, SessionConfig};
 use chat_core::transport::IoTransport;
 use chat_core::{EventKind, Hub, HubConfig, LeaveReason, Member};
 use chat_tests::history::Record;
-use chat_tests::memory::{CAPACITY, Peer, all_idle, spawn};
+use chat_tests::memory::{CAPACITY, Peer, all_idle, join, spawn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,10 +18,6 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 fn hub() -> Hub {
     Hub::new(HubConfig::default())
-}
-
-fn join(hub: &Hub, name: &str) -> Member {
-    hub.join(name.parse().unwrap()).unwrap()
 }
 
 /// Of peers that need not talk.
@@ -187,7 +183,8 @@ async fn the_time_for_a_name_is_over_when_it_is_given() {
 async fn stalled(hub: &Hub, talker: &Member, config: &SessionConfig) -> Peer {
     let peer = Peer::connect_with(hub, "mem:1", config, 16).within(DAY);
     all_idle().await;
-    talker.publish(&"x".repeat(1000)).unwrap();
+    let said = talker.publish(&"x".repeat(1000));
+    said.expect("it is here");
     peer
 }
 

@@ -7,8 +7,8 @@ use crate::state::{Amount, Cursor, Look, State};
 
 /// What [`Member::recv_many`](crate::Member::recv_many) fills: a run of the log, copied once.
 ///
-/// Keep one and use it again: its memory, at most about 64 KiB of lines and their index, is
-/// then allocated once. Its items come in the order gap, events, closed.
+/// Keep one and use it again: its memory is then allocated once, for at most about 64 KiB of
+/// lines and 16 bytes for each of them. Its items come in the order gap, events, closed.
 ///
 /// ```
 /// use chat_core::{Batch, Delivery, Hub, HubConfig};
@@ -73,20 +73,16 @@ impl Batch {
         }
     }
 
-    /// Fills it with what the cursor has before it, up to `max_bytes` of lines.
+    /// Fills it with what the cursor has before it.
     pub(crate) fn fill(
         &mut self,
         state: &mut State,
         id: MemberId,
         cursor: &mut Cursor,
-        max_bytes: usize,
+        amount: Amount,
     ) -> Look {
         let mut bytes = std::mem::take(&mut self.lines).into_bytes();
         bytes.clear();
-        let amount = Amount::Upto {
-            bytes: max_bytes,
-            before: u64::MAX,
-        };
         let look = state.look(id, cursor, amount, &mut bytes);
         self.first = look.events.start;
         self.missed = look.missed;

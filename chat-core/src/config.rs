@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+const MAX_TEXT: usize = 16 << 20;
+const MAX_LOG: usize = 3 << 30;
+
 /// The settings of a [`Hub`](crate::Hub). Take the default and change what you need:
 ///
 /// ```
@@ -18,14 +21,16 @@ pub struct HubConfig {
     ///
     /// This bounds what the hub holds, however many members it has and however slow they
     /// are: a member that is further behind than this misses the oldest events and is told
-    /// how many. It is allocated at once (the system backs it with memory as it fills).
+    /// how many. It is allocated at once, and
+    /// the system backs it with memory as it fills.
     /// A number below what eight lines of the greatest length need is raised to that, one
     /// above 3 GiB is lowered to it.
     pub log_bytes: usize,
 
     /// The greatest length of a message's text, in bytes of UTF-8; default 4,096.
     ///
-    /// A longer one is refused whole. Sessions refuse longer lines of their peers alike.
+    /// A longer one is refused whole. Sessions refuse longer lines of their peers alike. A number
+    /// above 16 MiB is lowered to it.
     pub max_text: usize,
 
     /// While more members than this are here, arrivals and leavings take no place in the log;
@@ -56,12 +61,12 @@ impl Default for HubConfig {
 }
 
 impl HubConfig {
-    /// The log's size within its bounds.
-    pub(crate) fn log_size(&self) -> usize {
-        // A name, the phrase and the line end; more than enough.
-        let longest = self.max_text.saturating_add(512);
-        // Half of a log of shortest lines would be index, so twice the bytes.
-        let least = longest.saturating_mul(8);
-        self.log_bytes.max(least).min(3 << 30)
+    /// Brings what makes no sense to the nearest that does.
+    pub(crate) fn within_bounds(mut self) -> Self {
+        self.max_text = self.max_text.min(MAX_TEXT);
+        // Names, the phrase and the line end; and half of a log of shortest lines is index.
+        let least = (self.max_text + 512) * 8;
+        self.log_bytes = self.log_bytes.clamp(least, MAX_LOG);
+        self
     }
 }

@@ -17,6 +17,36 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every kind, at the place that is its code.
+    const ALL: [Self; 12] = [
+        Self::Message,
+        Self::Arrived,
+        Self::Renamed,
+        Self::Left(LeaveReason::Left),
+        Self::Left(LeaveReason::Kicked),
+        Self::Left(LeaveReason::Idle),
+        Self::Left(LeaveReason::Nameless),
+        Self::Left(LeaveReason::Stalled),
+        Self::Left(LeaveReason::Lost),
+        Self::Left(LeaveReason::Misbehaved),
+        Self::Left(LeaveReason::Panicked),
+        Self::Left(LeaveReason::Closed),
+    ];
+
+    /// A small number for it, for the log's index.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Message => 0,
+            Self::Arrived => 1,
+            Self::Renamed => 2,
+            Self::Left(reason) => 3 + reason as u8,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Self {
+        Self::ALL[usize::from(code)]
+    }
+
     /// What stands between the name and the text, and after the text.
     pub(crate) const fn phrase(self) -> &'static str {
         match self {
@@ -144,4 +174,16 @@ pub enum Delivery<E = Event> {
     /// The member is no longer in the hub and has been given all that came before its leaving.
     /// Always the last item.
     Closed(LeaveReason),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_code() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::from_code(kind.code()), kind);
+        }
+    }
 }

@@ -169,7 +169,7 @@ impl Hub {
 
     pub(crate) fn starting_at(config: HubConfig, first_seq: u64) -> Self {
         Self {
-            shared: Arc::new(Shared::new(config, first_seq)),
+            shared: Arc::new(Shared::new(config.within_bounds(), first_seq)),
         }
     }
 
@@ -263,12 +263,7 @@ impl Hub {
     ///
     /// [`LeaveError::NotHere`] if the member had left before: a leaving happens once.
     pub fn leave(&self, id: MemberId, reason: LeaveReason) -> Result<u64, LeaveError> {
-        let end = self.shared.change(|state| state.leave(id, reason));
-        // Its own stream has ended, also if that took no place in the log.
-        if end.is_some() {
-            self.shared.wake(id);
-        }
-        end.ok_or(LeaveError::NotHere)
+        self.shared.leave(id, reason).ok_or(LeaveError::NotHere)
     }
 
     /// The name of a member, or `None` if it has left.
@@ -292,7 +287,7 @@ impl Hub {
         self.shared.lock().stats()
     }
 
-    /// What it was told.
+    /// What it was told, within its bounds.
     pub fn config(&self) -> &HubConfig {
         self.shared.config()
     }

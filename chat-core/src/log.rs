@@ -13,7 +13,7 @@ use std::ops::Range;
 const BYTES_PER_ENTRY: usize = 40;
 
 /// What the index knows of one event.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry {
     /// The low bits of the offset of its end; enough, as the log is smaller than 4 GiB.
     end: u32,
@@ -21,10 +21,31 @@ pub(crate) struct Entry {
     pub(crate) name_len: u16,
 }
 
+/// An entry as it is stored: a number, so that an index that is not yet used is zeros, for which
+/// the system needs no memory.
+type Packed = u64;
+
+impl Entry {
+    fn pack(self) -> Packed {
+        let [a, b, c, d] = self.end.to_le_bytes();
+        let [e, f] = self.name_len.to_le_bytes();
+        Packed::from_le_bytes([a, b, c, d, e, f, self.kind.code(), 0])
+    }
+
+    fn unpack(packed: Packed) -> Self {
+        let [a, b, c, d, e, f, kind, _] = packed.to_le_bytes();
+        Self {
+            end: u32::from_le_bytes([a, b, c, d]),
+            name_len: u16::from_le_bytes([e, f]),
+            kind: EventKind::from_code(kind),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Log {
     ring: Box<[u8]>,
-    index: Box<[Entry]>,
+    index: Box<[Packed]>,
     /// Sequence numbers of the oldest event, and of the next one.
     tail: u64,
     head: u64,
@@ -38,20 +59,15 @@ impl Log {
     /// the number `first`.
     pub(crate) fn new(bytes: usize, first: u64) -> Self {
         let entries = (bytes / BYTES_PER_ENTRY).max(1);
-        let ring = bytes.saturating_sub(entries * size_of::<Entry>()).max(1);
+        let ring = bytes.saturating_sub(entries * size_of::<Packed>()).max(1);
         Self::with_parts(ring, entries, first)
     }
 
     fn with_parts(ring: usize, entries: usize, first: u64) -> Self {
         assert!(ring < u32::MAX as usize, "an entry keeps 32 bits of offset");
-        let entry = Entry {
-            end: 0,
-            kind: EventKind::Message,
-            name_len: 0,
-        };
         Self {
             ring: vec![0; ring].into(),
-            index: vec![entry; entries].into(),
+            index: vec![0; entries].into(),
             tail: first,
             head: first,
             tail_offset: 0,
@@ -114,11 +130,12 @@ impl Log {
             self.write(part.as_bytes());
         }
         let slot = self.slot(self.head);
-        self.index[slot] = Entry {
+        let entry = Entry {
             end: self.head_offset as u32,
             kind,
             name_len,
         };
+        self.index[slot] = entry.pack();
         self.head = next;
         Some(next - 1)
     }
@@ -138,12 +155,16 @@ impl Log {
 
     /// The index entries of the events `from..to`, with the length of each line.
     pub(crate) fn entries(&self, range: Range<u64>) -> impl Iterator<Item = (Entry, usize)> {
-        let mut start = self.start_of(range.start);
+        // An empty range may be anywhere, also where nothing is kept any more.
+        let mut start = match range.is_empty() {
+            true => 0,
+            false => self.start_of(range.start),
+        };
         range.map(move |seq| {
             let end = self.end_of(seq);
             let len = (end - start) as usize;
             start = end;
-            (self.index[self.slot(seq)], len)
+            (self.entry(seq), len)
         })
     }
 
@@ -157,8 +178,12 @@ impl Log {
     }
 
     fn end_of(&self, seq: u64) -> u64 {
-        let end = self.index[self.slot(seq)].end;
+        let end = self.entry(seq).end;
         self.tail_offset + u64::from(end.wrapping_sub(self.tail_offset as u32))
+    }
+
+    fn entry(&self, seq: u64) -> Entry {
+        Entry::unpack(self.index[self.slot(seq)])
     }
 
     /// The greatest number up to which whole events from `from` on end by offset `limit`.
@@ -293,7 +318,7 @@ mod tests {
     fn one_number_pays_for_ring_and_index() {
         for bytes in [4_000, 1 << 20, 8 << 20] {
             let log = Log::new(bytes, 0);
-            let used = log.ring.len() + log.index.len() * size_of::<Entry>();
+            let used = log.ring.len() + log.index.len() * size_of::<Packed>();
             assert_eq!(used, bytes);
             assert!(log.ring.len() * 10 >= bytes * 7);
         }

@@ -9,8 +9,9 @@ use crate::name::Name;
 use crate::state::{Amount, Cursor, Look, State};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use thiserror::Error;
+use tokio::task::coop::poll_proceed;
 use tokio_stream::Stream;
 
 /// The most bytes of lines that one batch takes.
@@ -128,7 +129,8 @@ impl Member {
     ///
     /// Cancel safe: if it is dropped while it waits, nothing is lost and nothing comes twice.
     pub async fn recv_many(&mut self, batch: &mut Batch) -> usize {
-        let items = poll_fn(|cx| self.poll_next_with(cx, |member| member.take_many(batch))).await;
+        let items =
+            poll_fn(|cx| self.poll_next_with(cx, |member| member.take_many(batch, u64::MAX))).await;
         if items.is_none() {
             batch.clear();
         }
@@ -141,7 +143,8 @@ impl Member {
     ///
     /// See [`TryRecvError`]; the batch is then empty.
     pub fn try_recv_many(&mut self, batch: &mut Batch) -> Result<usize, TryRecvError> {
-        self.take_many(batch).ok_or_else(|| self.nothing())
+        self.take_many(batch, u64::MAX)
+            .ok_or_else(|| self.nothing())
     }
 
     fn nothing(&self) -> TryRecvError {
@@ -176,9 +179,14 @@ impl Member {
         look.closed.map(Delivery::Closed)
     }
 
-    pub(crate) fn take_many(&mut self, batch: &mut Batch) -> Option<usize> {
+    /// Fills the batch with what there is before event number `before`.
+    pub(crate) fn take_many(&mut self, batch: &mut Batch, before: u64) -> Option<usize> {
         batch.clear();
-        self.look(|state, id, cursor| (batch.fill(state, id, cursor, BATCH_BYTES), ()))?;
+        let amount = Amount::Upto {
+            bytes: BATCH_BYTES,
+            before,
+        };
+        self.look(|state, id, cursor| (batch.fill(state, id, cursor, amount), ()))?;
         Some(batch.len()).filter(|items| *items > 0)
     }
 
@@ -222,6 +230,8 @@ impl Member {
         cx: &mut Context<'_>,
         mut take: impl FnMut(&mut Self) -> Option<T>,
     ) -> Poll<Option<T>> {
+        // A member that always has something to read must not keep its thread for itself.
+        let budget = ready!(poll_proceed(cx));
         loop {
             if self.ended {
                 return Poll::Ready(None);
@@ -230,6 +240,7 @@ impl Member {
                 return Poll::Pending;
             }
             if let Some(taken) = take(self) {
+                budget.made_progress();
                 return Poll::Ready(Some(taken));
             }
         }

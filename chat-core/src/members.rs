@@ -7,7 +7,8 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-/// Who a member is, as long as the program runs: ids of members that left are not used again.
+/// Who a member of one hub is, as long as the hub lives: ids of members that left are not used
+/// again. An id means nothing to another hub, where it may be somebody else's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MemberId {
     index: u32,

@@ -2,6 +2,7 @@
 
 use crate::bell::{Bell, Ticket};
 use crate::config::HubConfig;
+use crate::event::LeaveReason;
 use crate::hub::PublishError;
 use crate::members::MemberId;
 use crate::state::{Refused, State};
@@ -59,7 +60,7 @@ impl Shared {
 
     /// Changes the state, and wakes whoever waits for what that has brought.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let (result, events, closes, lists) = {
+        let (result, events, closes, lists, room) = {
             let mut state = self.lock();
             let before = (state.position(), state.is_closed());
             let result = change(&mut state);
@@ -68,7 +69,8 @@ impl Shared {
             if events || closes {
                 self.version.fetch_add(1, SeqCst);
             }
-            (result, events, closes, state.slots().min(BELLS))
+            let lists = state.slots().min(BELLS);
+            (result, events, closes, lists, self.has_room(&state))
         };
         if events || closes {
             self.bells[..lists].iter().for_each(Bell::ring);
@@ -77,13 +79,25 @@ impl Shared {
             self.closing.store(1, SeqCst);
             self.closing_bell.ring();
         }
+        if room {
+            self.room_bell.ring();
+        }
         result
     }
 
-    /// Wakes one member, and those who share its list.
-    pub(crate) fn wake(&self, id: MemberId) {
-        self.version.fetch_add(1, SeqCst);
-        self.bell(id).ring();
+    /// Ends a membership; gives the number before which its stream ends, if it had not ended.
+    pub(crate) fn leave(&self, id: MemberId, reason: LeaveReason) -> Option<u64> {
+        let (end, silently) = self.change(|state| {
+            let before = state.position();
+            let end = state.leave(id, reason);
+            (end, state.position() == before)
+        });
+        if end.is_some() && silently {
+            // It took no place in the log, but its own stream has ended.
+            self.version.fetch_add(1, SeqCst);
+            self.bell(id).ring();
+        }
+        end
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -100,11 +114,19 @@ impl Shared {
 
     /// Somebody has moved on: tells those who wait for room, if any do and there is some.
     pub(crate) fn moved_on(&self, state: MutexGuard<'_, State>) {
-        if state.pacing > 0 && !state.crowded() {
-            self.room.fetch_add(1, SeqCst);
+        if self.has_room(&state) {
             drop(state);
             self.room_bell.ring();
         }
+    }
+
+    /// Whether to tell those who wait for room that there is some.
+    fn has_room(&self, state: &State) -> bool {
+        let room = state.pacing > 0 && !state.is_crowded();
+        if room {
+            self.room.fetch_add(1, SeqCst);
+        }
+        room
     }
 
     /// Whether the hub is open; then the waker is kept for when it closes.
@@ -154,7 +176,7 @@ impl Shared {
 
     /// Waits for members that are about to be overrun, as far as they deserve it.
     pub(crate) async fn pace(&self) {
-        if self.config.patience.is_zero() || !self.lock().crowded() {
+        if self.config.patience.is_zero() || !self.lock().is_crowded() {
             return;
         }
         // Seldom; boxed, so that a session that never waits holds no room for it.
@@ -200,7 +222,7 @@ impl<'a> Pacing<'a> {
         poll_fn(|cx| {
             loop {
                 let seen = shared.room.load(SeqCst);
-                if !shared.lock().crowded() {
+                if !shared.lock().is_crowded() {
                     return Poll::Ready(());
                 }
                 if shared

@@ -65,7 +65,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(config: &HubConfig, first_seq: u64) -> Self {
-        let log = Log::new(config.log_size(), first_seq);
+        let log = Log::new(config.log_bytes, first_seq);
         Self {
             zones: Zones::new(log.capacity()),
             log,
@@ -220,9 +220,14 @@ impl State {
         }
     }
 
-    /// Puts the cursor back to an event that it was given but could not pass on.
+    /// Puts the cursor back to an event, or the gap, that it was given but could not pass on.
     pub(crate) fn put_back(&mut self, cursor: &mut Cursor, look: &Look, seq: u64) {
         cursor.seq = seq;
+        if seq < look.events.start {
+            // The gap, too: it was not told, and may grow.
+            self.gaps -= 1;
+            self.missed -= look.missed;
+        }
         // If it was overrun meanwhile, the next look will say so.
         let held = seq >= self.log.held().start;
         let offset = held.then(|| self.log.start_of(seq));
@@ -235,8 +240,8 @@ impl State {
     }
 
     /// Whether a member that makes progress is about to be overrun.
-    pub(crate) fn crowded(&self) -> bool {
-        self.zones.has_credit(self.danger())
+    pub(crate) fn is_crowded(&self) -> bool {
+        !self.is_closed() && self.zones.has_credit(self.danger())
     }
 
     /// They were waited for.
@@ -247,6 +252,12 @@ impl State {
     fn danger(&self) -> Range<u64> {
         let tail = self.log.tail_offset();
         tail..self.log.endangered().max(tail)
+    }
+
+    /// Why a member left, if it has.
+    pub(crate) fn left(&self, id: MemberId) -> Option<LeaveReason> {
+        let closed = self.closed_at.map(|_| LeaveReason::Closed);
+        self.members.end(id).map(|(_, reason)| reason).or(closed)
     }
 
     pub(crate) fn name(&self, id: MemberId) -> Option<&Name> {

@@ -54,9 +54,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", env = "CHAT_STALL_TIMEOUT", value_parser = time, default_value = "30s")]
     stall_timeout: Duration,
 
-    /// The longest line, in bytes
-    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_LINE", value_parser = line_length, default_value = "4096")]
-    max_line: usize,
+    /// The longest line, in bytes [default: 4096, with --classic 65535]
+    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_LINE", value_parser = line_length)]
+    max_line: Option<usize>,
 
     /// Memory for what was said; who is further behind than this misses some and is told how much
     #[arg(long, value_name = "SIZE", env = "CHAT_LOG_BYTES", value_parser = log_size, default_value = "8MiB")]
@@ -118,7 +118,12 @@ impl Args {
     pub(crate) fn hub_config(&self) -> HubConfig {
         let mut config = HubConfig::default();
         config.log_bytes = self.log_bytes;
-        config.max_text = self.max_line;
+        match self.max_line {
+            Some(bytes) => config.max_text = bytes,
+            // The book's `bufio.Scanner` gives up on 64 KiB.
+            None if self.classic => config.max_text = 65_535,
+            None => {}
+        }
         config.announce_up_to = Some(self.announce_up_to);
         config.patience = self.patience;
         config

@@ -13,6 +13,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 /// Connections that may wait to be accepted; the system may allow fewer.
 const BACKLOG: u32 = 4096;
 
+/// The kernel takes no more than this ahead of what a peer can receive. Else it takes megabytes: that
+/// is memory for a peer that never reads, and makes one that reads slowly look stalled, since the
+/// socket is only writable again when a third of that is free.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 16 * 1024;
+
 /// A source of peers: TCP, or a network of your own, or several in one whose connections are
 /// `Box<dyn Transport>`. All that come from it are counted, attended and drained together.
 pub trait Listener: Send {
@@ -128,6 +134,8 @@ impl Listener for TcpListeners {
     async fn accept(&mut self) -> io::Result<(TcpTransport, Name)> {
         let (stream, address) = poll_fn(|cx| self.poll_accept(cx)).await?;
         stream.set_nodelay(true)?;
+        #[cfg(target_os = "linux")]
+        socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
         let (reader, writer) = stream.into_split();
         Ok((IoTransport::from_halves(reader, writer), address.into()))
     }

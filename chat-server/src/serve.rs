@@ -96,6 +96,10 @@ async fn accept_until(
         match accepted {
             Ok((transport, name)) => {
                 pause = FIRST_PAUSE;
+                // Who is gone no longer takes a place.
+                while let Some(ended) = sessions.try_join_next() {
+                    report(ended);
+                }
                 if sessions.len() < config.max_peers {
                     let (hub, config) = (hub.clone(), session_config.clone());
                     sessions.spawn(async move {

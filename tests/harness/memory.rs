@@ -2,7 +2,7 @@
 
 use chat_core::session::{self, SessionConfig};
 use chat_core::transport::{Transport, memory};
-use chat_core::{Hub, JoinError, LeaveReason, Name};
+use chat_core::{Hub, JoinError, LeaveReason, Member, Name, Roster};
 use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
@@ -17,6 +17,32 @@ pub const CAPACITY: usize = 64 * 1024;
 
 /// What a session comes to.
 pub type Ended = Result<LeaveReason, JoinError>;
+
+/// A member of this chosen name.
+pub fn join(hub: &Hub, name: &str) -> Member {
+    let name = name
+        .parse()
+        .expect("the tests choose names that are in order");
+    hub.join(name).expect("the name is free and the hub open")
+}
+
+/// A member of this chosen name, with everybody who is here.
+pub fn join_with_roster(hub: &Hub, name: &str) -> (Member, Roster) {
+    let name = name
+        .parse()
+        .expect("the tests choose names that are in order");
+    let joined = hub.join_with_roster(name, usize::MAX);
+    joined.expect("the name is free and the hub open")
+}
+
+/// Gives a member this chosen name.
+pub fn rename(member: &Member, name: &str) {
+    let name = name
+        .parse()
+        .expect("the tests choose names that are in order");
+    let renamed = member.hub().rename(member.id(), name);
+    renamed.expect("it is here and the name free");
+}
 
 /// The other end of a session over [`memory::pair`]. Everything it waits for has a deadline and
 /// fails the test when that is over.
@@ -77,14 +103,25 @@ impl Peer {
         shut.expect("a connection in memory can be shut down");
     }
 
+    /// The next line of what was taken from the connection, without its end.
+    pub fn heard_line(&mut self) -> Option<String> {
+        let end = self.heard.iter().position(|byte| *byte == b'\n')?;
+        let rest = self.heard.split_off(end + 1);
+        let mut line = std::mem::replace(&mut self.heard, rest);
+        line.pop();
+        Some(String::from_utf8(line).expect("a line is UTF-8"))
+    }
+
+    /// Whether what was taken from the connection ends within a line.
+    pub fn has_part_of_a_line(&self) -> bool {
+        self.heard.last().is_some_and(|byte| *byte != b'\n')
+    }
+
     /// The next line, without its end; `None` if nothing more comes.
     pub async fn next_line(&mut self) -> Option<String> {
         loop {
-            if let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
-                let rest = self.heard.split_off(end + 1);
-                let mut line = std::mem::replace(&mut self.heard, rest);
-                line.pop();
-                return Some(String::from_utf8(line).expect("a line is UTF-8"));
+            if let Some(line) = self.heard_line() {
+                return Some(line);
             }
             if self.listen(4096).await == 0 {
                 assert!(self.heard.is_empty(), "half a line: {:?}", self.heard);
@@ -152,6 +189,73 @@ impl Peer {
         let ended = timely(self.deadline, "ending", self.session).await;
         let ended = ended.expect("the session does not panic");
         ended.expect("it was let in")
+    }
+}
+
+/// What one member said to a peer, and how much of it the peer was told, in text.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    said: Vec<String>,
+    /// How many of them the peer was given or told that it missed.
+    told: usize,
+    skipped: usize,
+    gaps: usize,
+}
+
+impl Transcript {
+    /// Publishes a text, which the peer is to hear of.
+    pub fn say(&mut self, member: &Member, text: &str) {
+        let name = member.name().expect("it is here");
+        member
+            .publish(text)
+            .expect("it is here and the text in order");
+        self.said.push(format!("{name}: {text}"));
+    }
+
+    /// The peer is to hear of this line, too, which comes next in the log.
+    pub fn expect(&mut self, line: &str) {
+        self.said.push(line.into());
+    }
+
+    /// Takes down the peer's next line: the very next that was said, whole, or a notice of how
+    /// many are missing.
+    pub fn hear(&mut self, line: &str) {
+        let Some(notice) = line.strip_prefix("* ") else {
+            assert_eq!(Some(line), self.said.get(self.told).map(String::as_str));
+            self.told += 1;
+            return;
+        };
+        let skipped = notice
+            .strip_suffix(" messages skipped")
+            .map(str::parse::<usize>);
+        let Some(Ok(skipped)) = skipped else {
+            panic!("{line:?} is no line and no gap");
+        };
+        assert!(skipped > 0, "a gap of nothing");
+        self.told += skipped;
+        self.skipped += skipped;
+        self.gaps += 1;
+    }
+
+    /// How many lines were said.
+    pub fn said(&self) -> usize {
+        self.said.len()
+    }
+
+    /// How many of them the peer has not heard of.
+    pub fn untold(&self) -> usize {
+        let untold = self.said.len().checked_sub(self.told);
+        untold.expect("no more are missing than were said")
+    }
+
+    /// How many of them it was told that it missed.
+    pub fn skipped(&self) -> u64 {
+        self.skipped as u64
+    }
+
+    /// In how many notices.
+    pub fn gaps(&self) -> u64 {
+        self.gaps as u64
     }
 }
 

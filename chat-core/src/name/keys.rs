@@ -65,3 +65,10 @@ pub(super) fn looks_like_address(key: &str) -> bool {
     key.rsplit_once(':')
         .is_some_and(|(_, port)| !port.is_empty() && port.chars().all(digit))
 }
+
+/// Whether a name seems to end in a colon, as `bobː` does, and is not of a script that has such
+/// letters at home.
+pub(super) fn looks_like_prefix(name: &str, keys: &NameKeys) -> bool {
+    let latin = name.contains(|c: char| c.is_ascii_alphabetic());
+    latin && keys.iter().any(|key| key.ends_with(':'))
+}

@@ -24,7 +24,7 @@ mod keys;
 mod tests;
 
 pub(crate) use keys::NameKeys;
-use keys::looks_like_address;
+use keys::{looks_like_address, looks_like_prefix};
 
 use std::{
     borrow::Cow,
@@ -85,9 +85,9 @@ pub enum NameError {
     /// A chosen name has a colon, or an assigned one ends in it.
     #[error("a name cannot contain a colon")]
     Colon,
-    /// A chosen name could be taken for an address: it ends in a letter that looks like a colon,
-    /// and what looks like a number.
-    #[error("a name cannot look like an address")]
+    /// A chosen name could be taken for an address, or for the beginning of what somebody says: it
+    /// has a letter that looks like a colon before what looks like a number, or after Latin ones.
+    #[error("a name cannot look like an address, or end as if in a colon")]
     Address,
     /// `You` and `Here` begin the greeting's lines.
     #[error("You and Here are reserved, and so is what looks like them")]
@@ -155,7 +155,7 @@ impl Name {
         if RESERVED.iter().any(|reserved| reserved.conflict(&keys)) {
             return Err(NameError::Reserved);
         }
-        if keys.iter().any(|key| looks_like_address(key)) {
+        if keys.iter().any(|key| looks_like_address(key)) || looks_like_prefix(&name.0, &keys) {
             return Err(NameError::Address);
         }
         Ok(name)

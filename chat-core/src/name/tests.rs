@@ -45,7 +45,10 @@ fn what_could_forge_a_line_is_refused() {
         (NameError::Control, "a\x1b[2J|a\x7f|\0|a\u{9b}"),
         (NameError::Beginning, "*|*a|/quit|＊a|／a"),
         (NameError::Colon, "a:|a:b|:|a：b|127.0.0.1:1|[::1]:80"),
-        (NameError::Address, "127.0.0.1ː8000|l27.0.0.lः1O|memoryꓽ1"),
+        (
+            NameError::Address,
+            "bobː|bobꓽ|127.0.0.1ː8000|l27.0.0.lः1O|memoryꓽ1",
+        ),
         (NameError::Reserved, "You|HERE|ｙｏｕ|Уоu|y0u|hеre"),
         (NameError::Direction, "aא|אa|1א|א.|א1٣|\u{7a8}ހ"),
     ] {

@@ -9,8 +9,9 @@ use crate::name::Name;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// So much text at most is held back to be published together.
+/// So much at most is published together, which takes the hub's lock for as long.
 const BATCH_BYTES: usize = 64 * 1024;
+const BATCH_TEXTS: usize = 1024;
 
 const NOT_A_WEB_SERVER: &str = "this is a chat, not a web server";
 
@@ -73,7 +74,7 @@ impl Opening {
         self.len += more;
     }
 
-    /// A handshake record of TLS 1.x, which need not have a line end.
+    /// A handshake record of TLS 1.x.
     fn is_tls(&self) -> bool {
         self.bytes[..self.len].starts_with(&[0x16, 0x03])
     }
@@ -83,7 +84,8 @@ impl Opening {
         let begin = self.bytes[..self.len].trim_ascii_start();
         let method = begin.iter().take_while(|byte| byte.is_ascii_uppercase());
         let method = method.count();
-        method >= 3 && begin[method..].starts_with(b" /")
+        let target = &begin[method..];
+        method >= 3 && (target.starts_with(b" /") || target.starts_with(b" http"))
     }
 }
 
@@ -114,7 +116,7 @@ impl Conversation {
             false => self.join(self.default_name.clone()),
             true if self.hub.is_closed() => Err(JoinError::Closed),
             true => {
-                self.tell(&notices::ask_name(&self.default_name));
+                self.tell(notices::ask_name(&self.default_name));
                 Ok(())
             }
         };
@@ -122,7 +124,7 @@ impl Conversation {
             Err(JoinError::NameTaken) => {
                 self.turn_away(&format!("the name {} is taken", self.default_name));
             }
-            Err(JoinError::Closed) => self.end(LeaveReason::Closed, String::new()),
+            Err(JoinError::Closed) => self.end(LeaveReason::Closed, None),
             Ok(()) => {}
         }
         opened
@@ -130,30 +132,34 @@ impl Conversation {
 
     /// Does not join: says why, and that is all.
     pub(crate) fn turn_away(&mut self, why: &str) {
-        self.end(LeaveReason::Closed, notices::last_word(why));
+        self.end(LeaveReason::Closed, Some(notices::last_word(why)));
     }
 
     /// Waits for members that are about to be overrun, as far as they deserve it.
     pub(crate) async fn may_read(&self) {
-        tokio::task::coop::consume_budget().await;
         if self.id.is_some() && !self.over {
             self.hub.pace().await;
         }
     }
 
-    /// Whether what the peer sends no longer matters.
-    pub(crate) fn is_over(&self) -> bool {
+    /// Whether what the peer sends no longer matters. Asked before what it sends is heard, as it
+    /// can have been let go meanwhile.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.over |= self.desk.has_ended();
         self.over
     }
 
-    /// The bytes of a stream as they come, for what can be told before there is a line.
-    pub(crate) fn see(&mut self, piece: &[u8]) {
-        if !self.opening.passed {
-            self.opening.see(piece);
-            if self.opening.is_tls() {
-                self.cut_for("this is a chat without TLS");
-            }
+    /// Whether a byte stream begins as TLS does, which need not have a line end; then it is cut.
+    pub(crate) fn is_tls(&mut self, piece: &[u8]) -> bool {
+        if self.opening.passed {
+            return false;
         }
+        self.opening.see(piece);
+        let tls = self.opening.is_tls();
+        if tls {
+            self.cut_for("this is a chat without TLS");
+        }
+        tls
     }
 
     /// A line of a byte stream, of which the first tells whether it is a chat.
@@ -205,7 +211,7 @@ impl Conversation {
             return self.refuse_line();
         }
         self.texts.push(text);
-        if self.texts.bytes.len() >= BATCH_BYTES {
+        if self.texts.bytes.len() >= BATCH_BYTES || self.texts.ends.len() >= BATCH_TEXTS {
             self.publish();
         }
     }
@@ -219,11 +225,11 @@ impl Conversation {
             "name" => self.take_name(rest.trim()),
             "who" => {
                 let roster = self.hub.roster(notices::ROSTER_NAMES);
-                self.tell(&notices::who(&roster));
+                self.tell_at(notices::who(&roster), roster.position);
             }
-            "help" => self.tell(notices::HELP),
-            "quit" => self.end(LeaveReason::Left, notices::GOODBYE.into()),
-            _ => self.tell(&notices::unknown_command(word)),
+            "help" => self.tell(notices::HELP.into()),
+            "quit" => self.end(LeaveReason::Left, Some(notices::GOODBYE.into())),
+            _ => self.tell(notices::unknown_command(word)),
         }
     }
 
@@ -231,16 +237,14 @@ impl Conversation {
         let Some(id) = self.id else { return };
         let name: Name = match name.parse() {
             Ok(name) => name,
-            Err(error) => return self.tell(&notices::name_refused(error)),
+            Err(error) => return self.tell(notices::name_refused(error)),
         };
         if self.hub.name(id).as_ref() == Some(&name) {
-            return self.tell(&notices::already(&name));
+            return self.tell(notices::already(&name));
         }
         match self.hub.rename(id, name) {
             Ok(()) => {}
-            Err(RenameError::NameTaken) => {
-                self.tell(&notices::name_refused(RenameError::NameTaken))
-            }
+            Err(RenameError::NameTaken) => self.tell(notices::name_refused(RenameError::NameTaken)),
             Err(RenameError::NotHere | RenameError::Closed) => self.over = true,
         }
     }
@@ -253,20 +257,20 @@ impl Conversation {
         } else {
             match answer.parse() {
                 Ok(name) => self.join(name),
-                Err(error) => return self.ask_again(&notices::name_refused(error)),
+                Err(error) => return self.ask_again(notices::name_refused(error)),
             }
         };
         match joined {
             Ok(()) => {}
             Err(JoinError::NameTaken) => {
-                self.ask_again(&notices::name_refused(JoinError::NameTaken))
+                self.ask_again(notices::name_refused(JoinError::NameTaken))
             }
-            Err(JoinError::Closed) => self.end(LeaveReason::Closed, String::new()),
+            Err(JoinError::Closed) => self.end(LeaveReason::Closed, None),
         }
     }
 
-    fn ask_again(&mut self, why: &str) {
-        self.tell(&(why.to_owned() + &notices::ask_name(&self.default_name)));
+    fn ask_again(&mut self, why: String) {
+        self.tell(why + &notices::ask_name(&self.default_name));
     }
 
     fn join(&mut self, name: Name) -> Result<(), JoinError> {
@@ -281,11 +285,12 @@ impl Conversation {
             greeting.push_str(&notices::here_now(&roster));
         }
         self.id = Some(member.id());
+        let position = member.position();
         self.desk.hand_over(|papers| {
             papers.id = Some(member.id());
             papers.member = Some(member);
             papers.last_line = Instant::now();
-            papers.say_first(&greeting);
+            papers.notices.push_always(greeting, position);
         });
         Ok(())
     }
@@ -313,43 +318,43 @@ impl Conversation {
             return;
         }
         self.heard = true;
-        self.tell(&notices::line_refused(self.hub.config().max_text));
+        self.tell(notices::line_refused(self.hub.config().max_text));
     }
 
     pub(crate) fn cut_for(&mut self, why: &str) {
         self.publish();
-        if !self.over {
-            self.end(LeaveReason::Misbehaved, notices::last_word(why));
+        if !self.is_over() {
+            self.end(LeaveReason::Misbehaved, Some(notices::last_word(why)));
         }
     }
 
     /// The peer will send no more.
     pub(crate) fn end_of_input(&mut self) {
         self.publish();
-        if !self.over {
-            self.end(LeaveReason::Left, String::new());
+        if !self.is_over() {
+            self.end(LeaveReason::Left, None);
         }
     }
 
-    /// Leaves; then comes what is still to be delivered, then `goodbye`.
-    fn end(&mut self, reason: LeaveReason, goodbye: String) {
+    /// Leaves; then comes what is still to be delivered, then `goodbye`, or what goes without
+    /// saying.
+    fn end(&mut self, reason: LeaveReason, goodbye: Option<String>) {
         self.over = true;
-        self.desk.lock().goodbye = (!goodbye.is_empty()).then_some(goodbye);
+        self.desk.lock().goodbye = goodbye;
         self.desk.leave(&self.hub, reason);
     }
 
-    /// Says something to this peer alone.
-    fn tell(&mut self, lines: &str) {
-        if self.classic {
-            return;
-        }
-        match self.id {
-            // An answer comes after what it answers has had its effect.
-            Some(_) => {
-                let now = self.hub.position();
-                self.desk.hand_over(|papers| papers.say(lines, now));
-            }
-            None => self.desk.hand_over(|papers| papers.say_first(lines)),
+    /// Says something to this peer alone, after what it answers has had its effect.
+    fn tell(&mut self, lines: String) {
+        let now = self.id.map_or(0, |_| self.hub.position());
+        self.tell_at(lines, now);
+    }
+
+    /// Says something to this peer alone, after all events before number `after`.
+    fn tell_at(&mut self, lines: String, after: u64) {
+        if !self.classic {
+            self.desk
+                .hand_over(|papers| papers.notices.push(lines, after));
         }
     }
 }

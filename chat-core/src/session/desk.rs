@@ -1,10 +1,11 @@
-//! What the two halves of a session share: the peer's mail, its membership, its pulse.
+//! What the two halves of a session share: the peer's notices, its membership, its pulse.
 
 use super::notices;
 use crate::event::LeaveReason;
 use crate::hub::Hub;
 use crate::member::Member;
 use crate::members::MemberId;
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use std::task::{Context, Wake, Waker};
 use tokio::time::Instant;
 
 /// Notices that wait for a peer take no more than this; what does not fit is counted.
-const MAIL_BYTES: usize = 16 * 1024;
+const NOTICE_BYTES: usize = 16 * 1024;
 
 /// As a waker, it tells the session that its receiving half or its timer has something to do:
 /// a wake-up from the hub, of which there are many more, then need not touch those.
@@ -32,17 +33,11 @@ pub(crate) struct Desk {
 
 #[derive(Debug)]
 pub(crate) struct Papers {
-    /// What comes before all else: the rest of a line that was taken in part, the greeting.
-    front: Vec<u8>,
-    /// Notices, which come after what they follow in the log: all before event `after`.
-    mail: Vec<u8>,
-    pub(crate) after: u64,
-    /// Notices that did not fit.
-    skipped: u64,
+    pub(crate) notices: Notices,
     /// The membership, on its way from the half that joined to the half that reads.
     pub(crate) member: Option<Member>,
     pub(crate) id: Option<MemberId>,
-    /// Why it ends, if that was before there was a membership, or where it broke.
+    /// Why it ended, once it has.
     pub(crate) ended: Option<LeaveReason>,
     /// The last words, if the reason does not say them.
     pub(crate) goodbye: Option<String>,
@@ -51,55 +46,104 @@ pub(crate) struct Papers {
     waker: Waker,
 }
 
-impl Papers {
-    /// Says something as soon as possible.
-    pub(crate) fn say_first(&mut self, lines: &str) {
-        self.front.extend_from_slice(lines.as_bytes());
+/// What is to be said to one peer alone, in its place among the events.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    /// The rest of a line that the peer has taken a part of: before all else.
+    rest: Vec<u8>,
+    queue: VecDeque<Notice>,
+    /// Bytes in the queue.
+    bytes: usize,
+    /// Notices that did not fit, after all that did.
+    skipped: u64,
+}
+
+#[derive(Debug)]
+struct Notice {
+    /// It comes after all events before this number.
+    after: u64,
+    lines: String,
+}
+
+impl Notices {
+    /// Queues whole lines, after all events before number `after`, or counts them as skipped.
+    pub(crate) fn push(&mut self, lines: String, after: u64) {
+        if self.bytes + lines.len() > NOTICE_BYTES {
+            self.skipped += 1;
+        } else {
+            self.push_always(lines, after);
+        }
     }
 
-    /// Says something after all events before number `after`.
-    pub(crate) fn say(&mut self, lines: &str, after: u64) {
-        if self.front.len() + self.mail.len() + lines.len() > MAIL_BYTES {
-            self.skipped += 1;
+    /// Queues whole lines even if there are many already: the first words and the last.
+    pub(crate) fn push_always(&mut self, lines: String, after: u64) {
+        if self.skipped > 0 {
+            let skipped = mem::take(&mut self.skipped);
+            self.enqueue(notices::notices_skipped(skipped), after);
+        }
+        if !lines.is_empty() {
+            self.enqueue(lines, after);
+        }
+    }
+
+    fn enqueue(&mut self, lines: String, after: u64) {
+        // Roster and position are asked for one after the other, the queue is in order.
+        let after = self
+            .queue
+            .back()
+            .map_or(after, |last| after.max(last.after));
+        self.bytes += lines.len();
+        self.queue.push_back(Notice { after, lines });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty() && self.queue.is_empty() && self.skipped == 0
+    }
+
+    /// Copies to `out` what comes before event number `position`, and gives the number of the
+    /// event before which the next notice comes, or the greatest number.
+    pub(crate) fn copy_due(&mut self, position: u64, out: &mut Vec<u8>) -> u64 {
+        if self.skipped > 0 && self.queue.is_empty() {
+            self.push_always(String::new(), position);
+        }
+        out.extend_from_slice(&self.rest);
+        for notice in &self.queue {
+            if notice.after > position {
+                return notice.after;
+            }
+            out.extend_from_slice(notice.lines.as_bytes());
+        }
+        u64::MAX
+    }
+
+    /// The peer has taken so many of the bytes that were copied.
+    pub(crate) fn take(&mut self, mut bytes: usize) {
+        if bytes < self.rest.len() {
+            self.rest.drain(..bytes);
             return;
         }
-        self.own_up();
-        self.mail.extend_from_slice(lines.as_bytes());
-        self.after = after;
-    }
-
-    pub(crate) fn has_front(&self) -> bool {
-        !self.front.is_empty()
-    }
-
-    pub(crate) fn has_mail(&self) -> bool {
-        !self.mail.is_empty()
-    }
-
-    pub(crate) fn take_front(&mut self) -> Vec<u8> {
-        // Taken, not cleared: an idle peer holds no buffer.
-        mem::take(&mut self.front)
-    }
-
-    pub(crate) fn take_mail(&mut self) -> Vec<u8> {
-        self.own_up();
-        mem::take(&mut self.mail)
-    }
-
-    pub(crate) fn put_back_front(&mut self, bytes: &[u8]) {
-        self.front.splice(0..0, bytes.iter().copied());
-    }
-
-    pub(crate) fn put_back_mail(&mut self, bytes: &[u8]) {
-        self.mail.splice(0..0, bytes.iter().copied());
-    }
-
-    /// Says how many notices did not fit, in their place.
-    fn own_up(&mut self) {
-        if self.skipped > 0 {
-            let notice = notices::notices_skipped(mem::take(&mut self.skipped));
-            self.mail.extend_from_slice(notice.as_bytes());
+        bytes -= mem::take(&mut self.rest).len();
+        while bytes > 0 {
+            let notice = self
+                .queue
+                .pop_front()
+                .expect("no more is taken than was copied");
+            self.bytes -= notice.lines.len();
+            if bytes < notice.lines.len() {
+                self.rest = notice.lines.as_bytes()[bytes..].into();
+            }
+            bytes = bytes.saturating_sub(notice.lines.len());
         }
+        if self.queue.is_empty() {
+            // An idle peer holds no buffer.
+            self.queue = VecDeque::new();
+        }
+    }
+
+    /// The peer has taken a part of a line, of which this is the rest.
+    pub(crate) fn finish_with(&mut self, rest: &[u8]) {
+        debug_assert!(self.rest.is_empty(), "one line at a time is taken in part");
+        self.rest = rest.into();
     }
 }
 
@@ -107,10 +151,7 @@ impl Desk {
     pub(crate) fn new() -> Self {
         Self {
             papers: Mutex::new(Papers {
-                front: Vec::new(),
-                mail: Vec::new(),
-                after: 0,
-                skipped: 0,
+                notices: Notices::default(),
                 member: None,
                 id: None,
                 ended: None,
@@ -129,14 +170,11 @@ impl Desk {
         self.papers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the papers and wakes the half that delivers.
+    /// Changes the papers. The half that delivers sees it when it is next polled, which it is
+    /// whenever the other one was, or the timer.
     pub(crate) fn hand_over<T>(&self, change: impl FnOnce(&mut Papers) -> T) -> T {
-        let (result, waker) = {
-            let mut papers = self.lock();
-            (change(&mut papers), papers.waker.clone())
-        };
+        let result = change(&mut self.lock());
         self.post.store(true, SeqCst);
-        waker.wake();
         result
     }
 
@@ -163,6 +201,11 @@ impl Desk {
         self.lock().waker = Waker::noop().clone();
     }
 
+    pub(crate) fn wake_task(&self) {
+        let waker = self.lock().waker.clone();
+        waker.wake();
+    }
+
     /// Whether the receiving half or the timer was woken since this was last asked.
     pub(crate) fn answer(&self) -> bool {
         self.rung.swap(false, SeqCst)
@@ -171,15 +214,20 @@ impl Desk {
     /// Ends the membership, or what was to become one, and gives the reason that holds, which
     /// is the first one.
     pub(crate) fn leave(&self, hub: &Hub, reason: LeaveReason) -> LeaveReason {
-        let (id, first) = self.hand_over(|papers| {
-            let first = *papers.ended.get_or_insert(reason);
-            (papers.id, first)
+        let (id, ended) = {
+            let papers = self.lock();
+            (papers.id, papers.ended)
+        };
+        let reason = ended.unwrap_or_else(|| match id.map(|id| (id, hub.leave(id, reason))) {
+            // Somebody else was first.
+            Some((id, Err(_))) => hub.shared.lock().left(id).unwrap_or(reason),
+            _ => reason,
         });
-        if let Some(id) = id {
-            // Fails if somebody else was first; the feed learns of that by itself.
-            let _ = hub.leave(id, first);
-        }
-        first
+        self.hand_over(|papers| *papers.ended.get_or_insert(reason))
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended.is_some()
     }
 
     /// Why it ended, once it has.
@@ -211,7 +259,6 @@ impl Wake for Desk {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rung.store(true, SeqCst);
-        let waker = self.lock().waker.clone();
-        waker.wake();
+        self.wake_task();
     }
 }

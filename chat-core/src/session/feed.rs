@@ -8,7 +8,7 @@ use crate::buffer;
 use crate::event::LeaveReason;
 use crate::hub::Hub;
 use crate::member::{BATCH_BYTES, Member};
-use crate::state::{Amount, Cursor, Look, State};
+use crate::state::{Amount, Look};
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub struct Feed {
     /// Whether notices, also of gaps, are left out.
     classic: bool,
     member: Option<Member>,
-    /// Whether there is mail on the desk.
-    mail: bool,
+    /// Whether there are notices on the desk.
+    notices: bool,
     /// Set with the last of it.
     ended: bool,
     /// Its place among those who wait for the hub to close, before there is a member.
@@ -41,7 +41,7 @@ impl Feed {
             desk,
             classic,
             member: None,
-            mail: false,
+            notices: false,
             ended: false,
             ticket: None,
         }
@@ -49,14 +49,12 @@ impl Feed {
 
     /// Waits until there may be something to take; gives `false` at the end.
     pub(crate) async fn ready(&mut self) -> bool {
-        // A peer that takes everything at once must not keep its thread for itself.
-        tokio::task::coop::consume_budget().await;
         poll_fn(|cx| self.poll_ready(cx)).await
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.read_post();
-        if self.mail {
+        if self.notices {
             return Poll::Ready(true);
         }
         if self.ended {
@@ -72,7 +70,7 @@ impl Feed {
         if self.member.is_none() {
             self.finish(LeaveReason::Closed);
         }
-        Poll::Ready(self.member.is_some() || self.mail)
+        Poll::Ready(self.member.is_some() || self.notices)
     }
 
     /// Lends what is to be delivered, whole lines but perhaps for the rest of one, to `write`,
@@ -118,24 +116,21 @@ impl Feed {
     }
 
     /// Takes what is to be delivered as items, for transports with a form of their own: fills
-    /// the batch, up to about 64 KiB of lines, and gives the notices to this peer alone, each a
-    /// line with `\n` at its end, which belong behind it. Gaps and the end are items of the batch.
+    /// the batch, up to about 64 KiB of lines, and gives the notices to this peer alone that come
+    /// before it, each a line with `\n` at its end. Gaps and the end are items of the batch.
     pub fn take_batch(&mut self, batch: &mut Batch) -> String {
         self.read_post();
+        let mut notices = Vec::new();
+        let before = self.copy_notices(&mut notices);
+        self.take_notices(notices.len());
         batch.clear();
         if let Some(member) = &mut self.member {
-            member.take_many(batch);
+            member.take_many(batch, before);
         }
+        self.desk.add_taken(notices.len() + batch.lines().len());
         if let Some(reason) = batch.closed() {
             self.finish(reason);
         }
-        let mut notices = Vec::new();
-        if std::mem::take(&mut self.mail) {
-            let mut papers = self.desk.lock();
-            notices = papers.take_front();
-            notices.append(&mut papers.take_mail());
-        }
-        self.desk.add_taken(notices.len() + batch.lines().len());
         String::from_utf8_lossy(&notices).into_owned()
     }
 
@@ -146,7 +141,7 @@ impl Feed {
         }
         let mut papers = self.desk.look_through();
         let ended = papers.ended;
-        self.mail = papers.has_front() || papers.has_mail();
+        self.notices = !papers.notices.is_empty();
         if let Some(member) = papers.member.take() {
             self.member = Some(member);
         }
@@ -156,84 +151,81 @@ impl Feed {
         }
     }
 
+    /// Copies the notices that come now, and gives the number of the event before which there
+    /// are others.
+    fn copy_notices(&self, out: &mut Vec<u8>) -> u64 {
+        if !self.notices {
+            return u64::MAX;
+        }
+        let position = match &self.member {
+            Some(member) if !self.ended => member.position(),
+            _ => u64::MAX,
+        };
+        self.desk.lock().notices.copy_due(position, out)
+    }
+
+    fn take_notices(&mut self, bytes: usize) {
+        if self.notices {
+            let mut papers = self.desk.lock();
+            papers.notices.take(bytes);
+            self.notices = !papers.notices.is_empty();
+        }
+    }
+
     /// Puts what is to be delivered into `bytes`.
     fn gather(&mut self, bytes: &mut Vec<u8>) -> Gathered {
         self.read_post();
-        let mut before = u64::MAX;
-        if std::mem::take(&mut self.mail) {
-            let mut papers = self.desk.lock();
-            bytes.append(&mut papers.take_front());
-            if papers.has_mail() {
-                before = papers.after;
-            }
-        }
-        let mut front = bytes.len();
+        let before = self.copy_notices(bytes);
+        let notices = bytes.len();
         let amount = Amount::Upto {
-            bytes: BATCH_BYTES.saturating_sub(front),
+            bytes: BATCH_BYTES.saturating_sub(notices),
             before,
         };
         let look = self.member.as_mut().and_then(|member| {
-            let look = |state: &mut State, id, cursor: &mut Cursor| {
-                let look = state.look(id, cursor, amount, bytes);
-                let notices = look.events.end >= before || look.closed.is_some();
-                (look, notices)
-            };
-            member.look(look)
+            member.look(|state, id, cursor| (state.look(id, cursor, amount, bytes), ()))
         });
-        let missed = look.as_ref().map_or(0, |(look, _)| look.missed);
+        let look = look.map(|(look, ())| look);
+        let mut gap = notices;
+        let missed = look.as_ref().map_or(0, |look| look.missed);
         if missed > 0 && !self.classic {
             let notice = notices::skipped(missed);
-            bytes.splice(front..front, notice.bytes());
-            front += notice.len();
+            bytes.splice(notices..notices, notice.bytes());
+            gap += notice.len();
         }
-        let log = bytes.len();
-        if before < u64::MAX {
-            match &look {
-                Some((_, false)) => self.mail = true,
-                _ => bytes.append(&mut self.desk.lock().take_mail()),
-            }
-        }
-        Gathered {
-            front,
-            log,
-            look: look.map(|(look, _)| look),
-        }
+        Gathered { notices, gap, look }
     }
 
     /// Puts back what was not taken.
     fn settle(&mut self, bytes: &[u8], gathered: Gathered, taken: usize) {
-        let Gathered { front, log, look } = gathered;
+        let Gathered { notices, gap, look } = gathered;
         self.desk.add_taken(taken);
-        if taken < bytes.len() {
-            let mut papers = self.desk.lock();
-            match taken {
-                _ if taken > log => papers.put_back_front(&bytes[taken..]),
-                _ => papers.put_back_mail(&bytes[log..]),
-            }
-            if taken < front {
-                papers.put_back_front(&bytes[taken..front]);
-            }
-            self.mail = papers.has_front() || papers.has_mail();
-        }
+        self.take_notices(taken.min(notices));
         let (Some(look), Some(member)) = (look, &mut self.member) else {
             return;
         };
-        if taken >= log {
-            if let Some(reason) = look.closed {
-                self.finish(reason);
-            }
+        if notices < gap && taken <= notices {
+            // The gap is not told yet, and may grow: a number is all that is kept of it.
+            member.put_back(&look, look.events.start - look.missed);
             return;
         }
-        let lines = &bytes[front..log];
-        let taken = taken.saturating_sub(front);
-        let whole = memchr::memchr_iter(b'\n', &lines[..taken]).count() as u64;
-        let cut = taken > 0 && lines[taken - 1] != b'\n';
-        member.put_back(&look, look.events.start + whole + u64::from(cut));
-        if cut {
-            // The line may be gone from the log when the peer goes on with it.
-            let end = memchr::memchr(b'\n', &lines[taken..]).expect("the log gives whole lines");
-            self.desk.lock().put_back_front(&lines[taken..=taken + end]);
-            self.mail = true;
+        if (notices + 1..gap).contains(&taken) {
+            self.desk.lock().notices.finish_with(&bytes[taken..gap]);
+            self.notices = true;
+        }
+        let (lines, taken) = (&bytes[gap..], taken.saturating_sub(gap));
+        if taken < lines.len() {
+            let whole = memchr::memchr_iter(b'\n', &lines[..taken]).count() as u64;
+            let cut = taken > 0 && lines[taken - 1] != b'\n';
+            member.put_back(&look, look.events.start + whole + u64::from(cut));
+            if cut {
+                // The line may be gone from the log when the peer goes on with it.
+                let end = memchr::memchr(b'\n', &lines[taken..]);
+                let end = taken + end.expect("the log gives whole lines");
+                self.desk.lock().notices.finish_with(&lines[taken..=end]);
+                self.notices = true;
+            }
+        } else if let Some(reason) = look.closed {
+            self.finish(reason);
         }
     }
 
@@ -246,17 +238,17 @@ impl Feed {
         let reason = *papers.ended.get_or_insert(reason);
         if !self.classic {
             let own = papers.goodbye.take();
-            let goodbye = own.as_deref().unwrap_or(notices::goodbye(reason));
-            papers.say_first(goodbye);
+            let goodbye = own.unwrap_or_else(|| notices::goodbye(reason).into());
+            papers.notices.push_always(goodbye, u64::MAX);
         }
-        self.mail = papers.has_front() || papers.has_mail();
+        self.notices = !papers.notices.is_empty();
     }
 }
 
-/// What is lent: up to `front` what comes first, up to `log` lines of the log, then notices.
+/// What is lent: notices up to `notices`, that of a gap up to `gap`, then lines of the log.
 struct Gathered {
-    front: usize,
-    log: usize,
+    notices: usize,
+    gap: usize,
     look: Option<Look>,
 }
 

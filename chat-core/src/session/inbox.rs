@@ -29,8 +29,7 @@ impl<'a> Inbox<'a> {
     /// What looks like a browser or a TLS client ends the session before it publishes anything.
     pub fn bytes(&mut self, piece: &[u8]) {
         let conversation = &mut *self.conversation;
-        conversation.see(piece);
-        if conversation.is_over() {
+        if conversation.is_over() || conversation.is_tls(piece) {
             return;
         }
         let endless = self.decoder.push(piece, |line| hear(conversation, line));
@@ -43,22 +42,27 @@ impl<'a> Inbox<'a> {
     /// empty one, or several if it has line ends in it.
     pub fn text(&mut self, message: &str) {
         let message = message.strip_suffix('\n').unwrap_or(message);
-        for line in message.split('\n') {
-            if !self.conversation.is_over() {
-                self.conversation.hear(&sanitize(line));
-            }
+        let mut lines = message.split('\n');
+        while !self.conversation.is_over()
+            && let Some(line) = lines.next()
+        {
+            self.conversation.hear(&sanitize(line));
         }
     }
 
     /// A line that the transport found too long: it is refused with a notice.
     pub fn refuse_line(&mut self) {
-        self.conversation.refuse_line();
+        if !self.conversation.is_over() {
+            self.conversation.refuse_line();
+        }
     }
 
     /// The peer breaks the transport's own rules: the session ends with `why` as a notice, after
     /// what came before, and as [`LeaveReason::Misbehaved`](crate::LeaveReason::Misbehaved).
     pub fn cut(&mut self, why: &str) {
-        self.conversation.cut_for(why);
+        if !self.conversation.is_over() {
+            self.conversation.cut_for(why);
+        }
     }
 
     /// What has come so far is to be published.
@@ -69,8 +73,10 @@ impl<'a> Inbox<'a> {
     /// No more will come.
     pub(crate) fn end(self) {
         let conversation = self.conversation;
-        self.decoder.finish(|line| hear(conversation, line));
-        conversation.end_of_input();
+        if !conversation.is_over() {
+            self.decoder.finish(|line| hear(conversation, line));
+            conversation.end_of_input();
+        }
     }
 }
 

@@ -48,6 +48,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::yield_now;
 
 /// How sessions treat their peers. Take the default and change what you need.
 #[derive(Clone, Debug)]
@@ -160,6 +161,10 @@ pub async fn refuse(
     session.converse(hub, config).await;
 }
 
+/// After so many pieces, a half that could go on lets others have the thread, and the other half
+/// the task: less than tokio's budget for a task, which both draw on.
+const TURNS: usize = 16;
+
 /// A peer's state. In a box, because a future is as large as all that is moved through it.
 struct Session {
     desk: Arc<Desk>,
@@ -197,23 +202,33 @@ impl Session {
         let desk = &*desk;
         let receiving = async {
             loop {
-                conversation.may_read().await;
-                let mut inbox = Inbox::new(conversation, decoder);
-                match source.receive(&mut inbox).await? {
-                    Received::More => inbox.done(),
-                    Received::End => {
-                        inbox.end();
-                        return io::Result::Ok(());
+                for _ in 0..TURNS {
+                    conversation.may_read().await;
+                    let mut inbox = Inbox::new(conversation, decoder);
+                    match source.receive(&mut inbox).await? {
+                        Received::More => inbox.done(),
+                        Received::End => {
+                            inbox.end();
+                            return io::Result::Ok(());
+                        }
                     }
                 }
+                yield_now().await;
             }
         };
         let delivering = async {
-            while feed.ready().await {
-                desk.set_delivering(true);
-                sink.deliver(feed).await?;
-                desk.set_delivering(false);
+            'to_the_end: loop {
+                for _ in 0..TURNS {
+                    if !feed.ready().await {
+                        break 'to_the_end;
+                    }
+                    desk.set_delivering(true);
+                    sink.deliver(feed).await?;
+                    desk.set_delivering(false);
+                }
+                yield_now().await;
             }
+            desk.set_delivering(true);
             sink.close(desk.reason()).await
         };
         let ended = halves::drive(hub, config, desk, pin!(receiving), pin!(delivering)).await;
