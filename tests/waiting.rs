@@ -259,19 +259,24 @@ async fn in_a_select_loop_nothing_is_lost_or_repeated() {
 
 #[test]
 fn a_member_that_is_dropped_while_it_waits_leaves_no_waker() {
-    let hub = hub();
-    let witness = Arc::new(Witness);
-    let waker = Waker::from(witness.clone());
-    let known = Arc::strong_count(&witness);
-    for number in 0..100 {
-        let mut member = join(&hub, &format!("member{number}"));
-        let mut cx = Context::from_waker(&waker);
-        for _ in 0..3 {
-            assert!(pin!(&mut member).poll_next(&mut cx).is_pending());
+    // Its leaving wakes all who wait, or, if it is not announced, nobody.
+    for announce_up_to in [None, Some(0)] {
+        let mut config = HubConfig::default();
+        config.announce_up_to = announce_up_to;
+        let hub = Hub::new(config);
+        let witness = Arc::new(Witness);
+        let waker = Waker::from(witness.clone());
+        let known = Arc::strong_count(&witness);
+        for number in 0..100 {
+            let mut member = join(&hub, &format!("member{number}"));
+            let mut cx = Context::from_waker(&waker);
+            for _ in 0..3 {
+                assert!(pin!(&mut member).poll_next(&mut cx).is_pending());
+            }
+            assert_eq!(Arc::strong_count(&witness), known + 1, "it waits, once");
+            drop(member);
+            assert_eq!(Arc::strong_count(&witness), known);
         }
-        assert_eq!(Arc::strong_count(&witness), known + 1, "it waits, once");
-        drop(member);
-        assert_eq!(Arc::strong_count(&witness), known);
     }
 }
 
