@@ -8,6 +8,8 @@ use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// A chat room on TCP: who connects is in it, and what one says all hear.
@@ -84,6 +86,10 @@ pub(crate) struct Args {
     )]
     max_peers: usize,
 
+    /// Threads that serve the peers [default: one for each core but one]
+    #[arg(long, value_name = "N", env = "CHAT_THREADS")]
+    threads: Option<NonZeroUsize>,
+
     /// How long peers may take, at the end, for what was said before
     #[arg(long, value_name = "TIME", env = "CHAT_GRACE", value_parser = time, default_value = "10s")]
     grace: Duration,
@@ -113,6 +119,14 @@ impl Args {
             command.error(ErrorKind::ArgumentConflict, error).exit();
         }
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// How many threads serve the peers.
+    pub(crate) fn threads(&self) -> usize {
+        // Fan-out is the kernel's work in the sender's time, and its readers want a core, too.
+        let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = self.threads.map(NonZeroUsize::get);
+        threads.unwrap_or((cores - 1).max(1))
     }
 
     pub(crate) fn hub_config(&self) -> HubConfig {

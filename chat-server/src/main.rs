@@ -5,25 +5,36 @@ mod args;
 use args::Args;
 use chat_core::Hub;
 use chat_server::{BindError, TcpListeners, serve};
+use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::process::{ExitCode, exit};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// As a shell reports a program that a signal has ended.
 const ENDED_BY_SIGNAL: i32 = 130;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::read();
     start_logging();
-    match run(args).await {
+    match start(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "chat-server: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn start(args: Args) -> Result<(), Box<dyn Error>> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(args.threads())
+        .enable_all()
+        .build()?;
+    // As a task, and not in `block_on`, whose thread is not one of the workers.
+    runtime.block_on(async { tokio::spawn(run(args)).await })??;
+    Ok(())
 }
 
 async fn run(args: Args) -> Result<(), BindError> {
