@@ -1,14 +1,14 @@
 //! Many deliveries at a time, without an allocation for each.
 
 use crate::event::{Delivery, EventRef, LeaveReason};
-use crate::log::Entry;
+use crate::log::{Entry, Packed};
 use crate::members::MemberId;
 use crate::state::{Amount, Cursor, Look, State};
 
 /// What [`Member::recv_many`](crate::Member::recv_many) fills: a run of the log, copied once.
 ///
 /// Keep one and use it again: its memory is then allocated once, for at most about 64 KiB of
-/// lines and 16 bytes for each of them. Its items come in the order gap, events, closed.
+/// lines and 8 bytes for each of them. Its items come in the order gap, events, closed.
 ///
 /// ```
 /// use chat_core::{Batch, Delivery, Hub, HubConfig};
@@ -32,7 +32,9 @@ pub struct Batch {
     first: u64,
     missed: u64,
     lines: String,
-    entries: Vec<(Entry, usize)>,
+    entries: Vec<Packed>,
+    /// The low bits of the offset in the log where its lines begin.
+    start: u32,
     closed: Option<LeaveReason>,
 }
 
@@ -69,6 +71,7 @@ impl Batch {
             missed: self.missed,
             next: 0,
             rest: &self.lines,
+            start: self.start,
             closed: self.closed,
         }
     }
@@ -87,7 +90,7 @@ impl Batch {
         self.first = look.events.start;
         self.missed = look.missed;
         self.entries.clear();
-        self.entries.extend(state.entries(look.events.clone()));
+        self.start = state.read_index(look.events.clone(), &mut self.entries);
         self.closed = look.closed;
         self.lines = String::from_utf8(bytes).expect("the log holds whole lines of UTF-8");
         look
@@ -117,6 +120,7 @@ pub struct Iter<'a> {
     missed: u64,
     next: usize,
     rest: &'a str,
+    start: u32,
     closed: Option<LeaveReason>,
 }
 
@@ -128,8 +132,11 @@ impl<'a> Iterator for Iter<'a> {
             let missed = std::mem::take(&mut self.missed);
             return Some(Delivery::Gap { missed });
         }
-        if let Some(&(entry, len)) = self.batch.entries.get(self.next) {
+        if let Some(&entry) = self.batch.entries.get(self.next) {
+            let entry = Entry::unpack(entry);
+            let len = entry.len(self.start);
             let (line, rest) = self.rest.split_at(len);
+            self.start = entry.end();
             let event = EventRef {
                 seq: self.batch.first + self.next as u64,
                 kind: entry.kind,

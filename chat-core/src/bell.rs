@@ -1,12 +1,12 @@
 //! Waking the members that wait for news.
 //!
 //! Members are spread over several lists of wakers, so that those who go to sleep on
-//! different threads do not queue at one lock. No wake-up is lost: a member looks at the
-//! hub's version again while it holds its list's lock, and a publisher changes the version
-//! before it takes the lists.
+//! different threads do not queue at one lock. No wake-up is lost: a member says that it waits
+//! and then looks at the hub's version again, a publisher changes the version and then looks
+//! who waits; so one of them sees the other.
 
 use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -31,12 +31,16 @@ struct List {
 /// One list, alone on its cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(crate) struct Bell(Mutex<List>);
+pub(crate) struct Bell {
+    list: Mutex<List>,
+    /// Whether somebody may wait. Changed under the lock, so that ringing for nobody needs none.
+    waiting: AtomicBool,
+}
 
 impl Bell {
     fn lock(&self) -> MutexGuard<'_, List> {
         // No foreign code runs under this lock, so whatever panicked left it whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the next ringing, unless `version` is no longer `seen`: then gives `false`.
@@ -52,6 +56,7 @@ impl Bell {
         let replaced;
         {
             let mut list = self.lock();
+            self.waiting.store(true, SeqCst);
             if version.load(SeqCst) != seen {
                 return false;
             }
@@ -101,8 +106,12 @@ impl Bell {
 
     /// Wakes everyone who waits.
     pub(crate) fn ring(&self) {
+        if !self.waiting.load(SeqCst) {
+            return;
+        }
         let mut wakers = {
             let mut list = self.lock();
+            self.waiting.store(false, SeqCst);
             if list.wakers.is_empty() {
                 return;
             }

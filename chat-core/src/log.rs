@@ -23,16 +23,26 @@ pub(crate) struct Entry {
 
 /// An entry as it is stored: a number, so that an index that is not yet used is zeros, for which
 /// the system needs no memory.
-type Packed = u64;
+pub(crate) type Packed = u64;
 
 impl Entry {
+    /// How many bytes its line has, if it begins at this offset.
+    pub(crate) fn len(self, start: u32) -> usize {
+        self.end.wrapping_sub(start) as usize
+    }
+
+    /// The low bits of the offset of its end, where the next begins.
+    pub(crate) fn end(self) -> u32 {
+        self.end
+    }
+
     fn pack(self) -> Packed {
         let [a, b, c, d] = self.end.to_le_bytes();
         let [e, f] = self.name_len.to_le_bytes();
         Packed::from_le_bytes([a, b, c, d, e, f, self.kind.code(), 0])
     }
 
-    fn unpack(packed: Packed) -> Self {
+    pub(crate) fn unpack(packed: Packed) -> Self {
         let [a, b, c, d, e, f, kind, _] = packed.to_le_bytes();
         Self {
             end: u32::from_le_bytes([a, b, c, d]),
@@ -153,19 +163,21 @@ impl Log {
         to
     }
 
-    /// The index entries of the events `from..to`, with the length of each line.
-    pub(crate) fn entries(&self, range: Range<u64>) -> impl Iterator<Item = (Entry, usize)> {
+    /// Appends to `out` the index entries of these events, and gives the low bits of the offset
+    /// where the first begins.
+    pub(crate) fn read_index(&self, events: Range<u64>, out: &mut Vec<Packed>) -> u32 {
         // An empty range may be anywhere, also where nothing is kept any more.
-        let mut start = match range.is_empty() {
-            true => 0,
-            false => self.start_of(range.start),
-        };
-        range.map(move |seq| {
-            let end = self.end_of(seq);
-            let len = (end - start) as usize;
-            start = end;
-            (self.entry(seq), len)
-        })
+        if events.is_empty() {
+            return 0;
+        }
+        let (at, len) = (
+            self.slot(events.start),
+            (events.end - events.start) as usize,
+        );
+        let first = len.min(self.index.len() - at);
+        out.extend_from_slice(&self.index[at..at + first]);
+        out.extend_from_slice(&self.index[..len - first]);
+        self.start_of(events.start) as u32
     }
 
     /// Bytes ever written before event `seq`, which is in the log or its head.
@@ -182,7 +194,8 @@ impl Log {
         self.tail_offset + u64::from(end.wrapping_sub(self.tail_offset as u32))
     }
 
-    fn entry(&self, seq: u64) -> Entry {
+    /// What the index knows of an event that is in the log.
+    pub(crate) fn entry(&self, seq: u64) -> Entry {
         Entry::unpack(self.index[self.slot(seq)])
     }
 
@@ -303,7 +316,13 @@ mod tests {
                         let longer = expected.len() + model.lines[at.end].1.len();
                         prop_assert!(longer > max, "it would have fitted");
                     }
-                    let entries: Vec<_> = log.entries(cursor..to).map(|(e, len)| (e.kind, len)).collect();
+                    let mut index = Vec::new();
+                    let mut start = log.read_index(cursor..to, &mut index);
+                    let entries: Vec<_> = index.into_iter().map(Entry::unpack).map(|entry| {
+                        let len = entry.len(start);
+                        start = entry.end();
+                        (entry.kind, len)
+                    }).collect();
                     let expected: Vec<_> = model.lines[at].iter().map(|(k, l)| (*k, l.len())).collect();
                     prop_assert_eq!(entries, expected);
                     given += to - cursor;

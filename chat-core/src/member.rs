@@ -158,7 +158,7 @@ impl Member {
         let mut line = Vec::new();
         let (look, entry) = self.look(|state, id, cursor| {
             let look = state.look(id, cursor, Amount::One, &mut line);
-            let entry = state.entries(look.events.clone()).next();
+            let entry = (!look.events.is_empty()).then(|| state.entry(look.events.start));
             (look, entry)
         })?;
         if look.missed > 0 {
@@ -166,7 +166,7 @@ impl Member {
                 missed: look.missed,
             });
         }
-        if let Some((entry, _)) = entry {
+        if let Some(entry) = entry {
             line.pop();
             let line = String::from_utf8(line).expect("the log holds whole lines of UTF-8");
             return Some(Delivery::Event(Event {

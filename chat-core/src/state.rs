@@ -3,7 +3,7 @@
 use crate::config::HubConfig;
 use crate::event::{EventKind, LeaveReason};
 use crate::hub::{Roster, Stats};
-use crate::log::{Entry, Log};
+use crate::log::{Entry, Log, Packed};
 use crate::members::{MemberId, Members, Names};
 use crate::name::{Name, NameKeys};
 use crate::zones::{Place, Zones};
@@ -234,9 +234,14 @@ impl State {
         self.zones.put_back(&mut cursor.place, look.before, offset);
     }
 
-    /// The index entries of events that a look just gave.
-    pub(crate) fn entries(&self, events: Range<u64>) -> impl Iterator<Item = (Entry, usize)> {
-        self.log.entries(events)
+    /// Appends to `out` the index entries of events that a look just gave; see [`Log::read_index`].
+    pub(crate) fn read_index(&self, events: Range<u64>, out: &mut Vec<Packed>) -> u32 {
+        self.log.read_index(events, out)
+    }
+
+    /// The index entry of an event that a look just gave.
+    pub(crate) fn entry(&self, seq: u64) -> Entry {
+        self.log.entry(seq)
     }
 
     /// Whether a member that makes progress is about to be overrun.

@@ -1,0 +1,306 @@
+//! What the hub costs in process, beside what one would use instead, in CPU time.
+//!
+//! ```text
+//! cargo bench -p chat-core                        all of it, some minutes
+//! cargo bench -p chat-core -- fan_out/1000        what matches
+//! cargo bench -p chat-core -- --test              each once: does it still run?
+//! ```
+//!
+//! CPU time of the whole process, not wall time: it hardly depends on who else uses the machine.
+
+use chat_core::{Batch, Hub, HubConfig, Member};
+use cpu_time::ProcessTime;
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Notify, broadcast, mpsc};
+
+/// 32 bytes, as in the load generator for the servers.
+const TEXT: &str = "abcdefghijklmnopqrstuvwxyz012345";
+
+/// What the alternatives keep for a receiver.
+const CAPACITY: usize = 1024;
+
+fn hub() -> Hub {
+    Hub::new(HubConfig::default())
+}
+
+fn join(hub: &Hub, number: usize) -> Member {
+    // A colon, as addresses have, so that there is no look to compare.
+    let name = chat_core::Name::assigned(&format!("member:{number}")).expect("a good name");
+    hub.join(name).expect("the name is free and the hub open")
+}
+
+/// Process CPU time, shown like wall time.
+struct Cpu(WallTime);
+
+impl Measurement for Cpu {
+    type Intermediate = ProcessTime;
+    type Value = Duration;
+
+    fn start(&self) -> ProcessTime {
+        ProcessTime::now()
+    }
+
+    fn end(&self, start: ProcessTime) -> Duration {
+        start.elapsed()
+    }
+
+    fn add(&self, a: &Duration, b: &Duration) -> Duration {
+        *a + *b
+    }
+
+    fn zero(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        self.0.to_f64(value)
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        self.0.formatter()
+    }
+}
+
+/// One publisher, one lock: what a line costs before anybody reads it.
+fn publish(c: &mut Criterion<Cpu>) {
+    let mut group = c.benchmark_group("publish");
+    for stalled in [0, 1000] {
+        let hub = hub();
+        let writer = join(&hub, 0);
+        let _stalled: Vec<_> = (1..=stalled).map(|number| join(&hub, number)).collect();
+        group.bench_function(BenchmarkId::new("stalled members", stalled), |b| {
+            b.iter(|| writer.publish(black_box(TEXT)));
+        });
+    }
+    let hub = hub();
+    let writer = join(&hub, 0);
+    group.throughput(Throughput::Elements(64));
+    group.bench_function("64 at a time", |b| {
+        b.iter(|| hub.publish_many(writer.id(), black_box(&[TEXT; 64])));
+    });
+    group.finish();
+}
+
+/// One member that takes so many events it is behind, in one look.
+fn read(c: &mut Criterion<Cpu>) {
+    let mut group = c.benchmark_group("read");
+    for events in [1, 64, 4096] {
+        let hub = hub();
+        let writer = join(&hub, 0);
+        let mut reader = join(&hub, 1);
+        let mut batch = Batch::default();
+        group.throughput(Throughput::Elements(events));
+        group.bench_function(BenchmarkId::from_parameter(events), |b| {
+            b.iter_custom(|rounds| {
+                let mut spent = Duration::ZERO;
+                for _ in 0..rounds {
+                    for _ in 0..events {
+                        writer.publish(TEXT).expect("it is here");
+                    }
+                    let start = ProcessTime::now();
+                    while let Ok(items) = reader.try_recv_many(&mut batch) {
+                        black_box(items);
+                    }
+                    spent += start.elapsed();
+                }
+                spent
+            });
+        });
+    }
+    group.finish();
+}
+
+/// A member that comes and goes, among so many.
+fn join_and_leave(c: &mut Criterion<Cpu>) {
+    let mut group = c.benchmark_group("join and leave");
+    for members in [10, 1_000, 100_000] {
+        let hub = hub();
+        let _members: Vec<_> = (1..=members).map(|number| join(&hub, number)).collect();
+        group.bench_function(BenchmarkId::from_parameter(members), |b| {
+            b.iter(|| drop(join(&hub, 0)));
+        });
+    }
+    group.finish();
+}
+
+/// Counts what receivers have taken; the one that completes a round wakes the sender.
+#[derive(Default)]
+struct Taken {
+    count: AtomicU64,
+    goal: AtomicU64,
+    reached: Notify,
+}
+
+impl Taken {
+    fn add(&self, more: u64) {
+        let count = self.count.fetch_add(more, SeqCst) + more;
+        if count >= self.goal.load(SeqCst) {
+            self.reached.notify_one();
+        }
+    }
+
+    async fn reach(&self, goal: u64) {
+        self.goal.store(goal, SeqCst);
+        while self.count.load(SeqCst) < goal {
+            self.reached.notified().await;
+        }
+    }
+}
+
+/// A hub, or what is used instead of one: sends a burst to all its receivers' tasks.
+trait Peer: Send + 'static {
+    fn burst(&mut self, lines: u64);
+}
+
+struct OurHub(Member);
+impl Peer for OurHub {
+    fn burst(&mut self, lines: u64) {
+        for _ in 0..lines {
+            self.0.publish(TEXT).expect("it is here");
+        }
+    }
+}
+
+struct Broadcast(broadcast::Sender<Arc<str>>);
+impl Peer for Broadcast {
+    fn burst(&mut self, lines: u64) {
+        for _ in 0..lines {
+            self.0.send(TEXT.into()).expect("there are receivers");
+        }
+    }
+}
+
+struct Mpsc(Vec<mpsc::Sender<Arc<str>>>);
+impl Peer for Mpsc {
+    fn burst(&mut self, lines: u64) {
+        for _ in 0..lines {
+            let line: Arc<str> = TEXT.into();
+            for sender in &self.0 {
+                sender.try_send(line.clone()).expect("a burst fits");
+            }
+        }
+    }
+}
+
+fn our_hub(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> OurHub {
+    let mut config = HubConfig::default();
+    config.announce_up_to = Some(0);
+    let hub = Hub::new(config);
+    for number in 1..=receivers {
+        let (mut member, taken) = (join(&hub, number), taken.clone());
+        runtime.spawn(async move {
+            let mut batch = Batch::default();
+            while member.recv_many(&mut batch).await > 0 {
+                let lines = batch
+                    .iter()
+                    .map(|delivery| u64::from(black_box(delivery) != CLOSED));
+                taken.add(lines.sum());
+            }
+        });
+    }
+    // It is a member, too, but nobody reads for it.
+    OurHub(join(&hub, 0))
+}
+
+const CLOSED: chat_core::Delivery<chat_core::EventRef<'static>> =
+    chat_core::Delivery::Closed(chat_core::LeaveReason::Closed);
+
+fn tokio_broadcast(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> Broadcast {
+    let (sender, _) = broadcast::channel(CAPACITY);
+    for _ in 0..receivers {
+        let (mut receiver, taken) = (sender.subscribe(), taken.clone());
+        runtime.spawn(async move {
+            while let Ok(line) = receiver.recv().await {
+                black_box(line);
+                let mut lines = 1;
+                while let Ok(line) = receiver.try_recv() {
+                    black_box(line);
+                    lines += 1;
+                }
+                taken.add(lines);
+            }
+        });
+    }
+    Broadcast(sender)
+}
+
+fn tokio_mpsc(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> Mpsc {
+    let senders = (0..receivers).map(|_| {
+        let (sender, mut receiver) = mpsc::channel(CAPACITY);
+        let taken = taken.clone();
+        runtime.spawn(async move {
+            let mut lines = Vec::new();
+            loop {
+                let count = receiver.recv_many(&mut lines, 512).await;
+                if count == 0 {
+                    return;
+                }
+                lines.drain(..).for_each(|line| drop(black_box(line)));
+                taken.add(count as u64);
+            }
+        });
+        sender
+    });
+    Mpsc(senders.collect())
+}
+
+/// So many receiver tasks on two threads take a burst; then comes the next.
+fn fan_out(c: &mut Criterion<Cpu>) {
+    for receivers in [1, 10, 100, 1_000, 10_000] {
+        let mut group = c.benchmark_group(format!("fan_out/{receivers}"));
+        for lines in [1, 64, 512] {
+            group.throughput(Throughput::Elements(lines * receivers as u64));
+            let mut run = |name: &str, start: fn(&Runtime, usize, &Arc<Taken>) -> Box<dyn Peer>| {
+                let runtime = Builder::new_multi_thread()
+                    .worker_threads(2)
+                    .build()
+                    .expect("threads can be started");
+                let taken = Arc::new(Taken::default());
+                let mut peer = Some(start(&runtime, receivers, &taken));
+                let mut goal = 0;
+                group.bench_function(BenchmarkId::new(name, lines), |b| {
+                    b.iter_custom(|rounds| {
+                        let mut sender = peer.take().expect("put back below");
+                        let taken = taken.clone();
+                        // The sender is a task of the runtime, as it would be in a server.
+                        let sending = runtime.spawn(async move {
+                            let start = ProcessTime::now();
+                            for _ in 0..rounds {
+                                goal += lines * receivers as u64;
+                                sender.burst(lines);
+                                taken.reach(goal).await;
+                            }
+                            (start.elapsed(), goal, sender)
+                        });
+                        let (spent, reached, sender) =
+                            runtime.block_on(sending).expect("it does not panic");
+                        goal = reached;
+                        peer = Some(sender);
+                        spent
+                    });
+                });
+            };
+            run("hub", |r, n, t| Box::new(our_hub(r, n, t)));
+            run("broadcast", |r, n, t| Box::new(tokio_broadcast(r, n, t)));
+            run("mpsc", |r, n, t| Box::new(tokio_mpsc(r, n, t)));
+        }
+        group.finish();
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .with_measurement(Cpu(WallTime))
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = publish, read, join_and_leave, fan_out
+}
+criterion_main!(benches);
