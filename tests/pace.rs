@@ -3,7 +3,7 @@
 
 use chat_core::session::SessionConfig;
 use chat_core::transport::IoTransport;
-use chat_core::{Hub, HubConfig, LeaveReason, Member};
+use chat_core::{Hub, HubConfig, Member};
 use chat_tests::memory::{all_idle, join, spawn};
 use std::io;
 use std::panic::resume_unwind;
@@ -204,18 +204,6 @@ async fn all_who_wait_are_woken_and_a_wait_that_is_dropped_changes_nothing() {
         wait.await.unwrap();
     }
     assert_eq!(start.elapsed(), Duration::from_millis(2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn publish_itself_never_waits() {
-    let hub = hub_with(PATIENCE);
-    let slow = join(&hub, "slow");
-    let mut writer = Writer::new(&hub, 100);
-    writer.leave_behind(&slow, 90);
-    let start = Instant::now();
-    writer.publish(10 * writer.room);
-    assert_eq!(start.elapsed(), Duration::ZERO);
-    hub.leave(slow.id(), LeaveReason::Kicked).unwrap();
 }
 
 /// A connection that takes nothing, and has had enough when it was tried too often.

@@ -76,9 +76,8 @@ async fn a_transport_of_messages_is_a_peer_like_any_other() {
     let (transport, say, mut told) = channels();
     let session = spawn(&hub, "fake:1", transport, &SessionConfig::default());
     assert_eq!(heard(&mut told).await, "You are fake:1\n");
-    say.send(vec!["hi", "one\ntwo\n", "", "\x1b[2J"])
-        .await
-        .unwrap();
+    let messages = ["hi", "one\ntwo\n", "", "\x1b[2J"];
+    say.send(messages.map(String::from).into()).await.unwrap();
     let expected = "fake:1: hi\nfake:1: one\nfake:1: two\nfake:1: \nfake:1: [2J\n";
     assert_eq!(heard(&mut told).await, expected);
     drop(say);
@@ -170,9 +169,9 @@ async fn an_error_in_reading_is_the_end_and_others_see_it() {
     assert_lost(IoTransport::from_halves(Broken, tokio::io::sink())).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_error_in_writing_is_the_end_and_others_see_it() {
-    // The other direction is open and silent.
+    // The other direction is open and silent, and is listened to for a moment.
     let (silent, _end) = tokio::io::simplex(1);
     assert_lost(IoTransport::from_halves(silent, Broken)).await;
 }

@@ -71,10 +71,6 @@ fn a_hole_an_overlap_and_a_wrong_gap_are_found() {
     broken("a gap of nothing", |h| {
         h.records[0].items.insert(0, Delivery::Gap { missed: 0 });
     });
-    broken("two gaps", |h| {
-        let gap = Delivery::Gap { missed: 1 };
-        h.records[0].items.splice(0..2, [gap.clone(), gap]);
-    });
 }
 
 #[test]
@@ -84,6 +80,9 @@ fn an_exact_gap_passes() {
     history.records[0].items.splice(0..2, [gap]);
     assert_eq!(history.records[0].missed(), 2);
     assert!(history.check().is_ok());
+    let gap = Delivery::Gap { missed: 1 };
+    history.records[0].items.splice(0..1, [gap.clone(), gap]);
+    assert!(history.check().is_ok(), "overrun again before it read on");
 }
 
 #[test]
