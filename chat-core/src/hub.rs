@@ -266,6 +266,24 @@ impl Hub {
         self.shared.leave(id, reason).ok_or(LeaveError::NotHere)
     }
 
+    /// The member that has this name, or one that looks like it, if it is here.
+    ///
+    /// ```
+    /// use chat_core::{Hub, HubConfig, LeaveReason};
+    ///
+    /// let hub = Hub::new(HubConfig::default());
+    /// let troll = hub.join("Troll".parse()?)?;
+    /// let id = hub.find(&"troll".parse()?).expect("it is here");
+    /// hub.leave(id, LeaveReason::Kicked)?;
+    /// assert_eq!(id, troll.id());
+    /// assert_eq!(hub.find(&"Troll".parse()?), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn find(&self, name: &Name) -> Option<MemberId> {
+        let keys = name.keys();
+        self.shared.lock().find(&keys)
+    }
+
     /// The name of a member, or `None` if it has left.
     pub fn name(&self, id: MemberId) -> Option<Name> {
         self.shared.lock().name(id).cloned()

@@ -99,6 +99,13 @@ impl Members {
         }
     }
 
+    /// Who has this name, or one that counts as the same.
+    pub(crate) fn find(&self, keys: &NameKeys) -> Option<MemberId> {
+        let index = *keys.iter().find_map(|key| self.names.get(key))?;
+        let generation = self.slots[index as usize].generation;
+        Some(MemberId { index, generation })
+    }
+
     /// Where the membership ended, and why, of one that has left.
     pub(crate) fn end(&self, id: MemberId) -> Option<(u64, LeaveReason)> {
         match self.tenant(id)? {

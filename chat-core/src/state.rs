@@ -259,6 +259,10 @@ impl State {
         tail..self.log.endangered().max(tail)
     }
 
+    pub(crate) fn find(&self, keys: &NameKeys) -> Option<MemberId> {
+        self.members.find(keys)
+    }
+
     /// Why a member left, if it has.
     pub(crate) fn left(&self, id: MemberId) -> Option<LeaveReason> {
         let closed = self.closed_at.map(|_| LeaveReason::Closed);
