@@ -28,10 +28,14 @@ fn main() -> ExitCode {
 }
 
 fn start(args: Args) -> Result<(), Box<dyn Error>> {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(args.threads())
-        .enable_all()
-        .build()?;
+    let threads = args.threads();
+    let mut builder = match threads {
+        // One queue, first come first served. The other runtime has a short one for each thread,
+        // and who does not fit in waits for those who do.
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = builder.worker_threads(threads).enable_all().build()?;
     // As a task, and not in `block_on`, whose thread is not one of the workers.
     runtime.block_on(async { tokio::spawn(run(args)).await })??;
     Ok(())

@@ -10,7 +10,8 @@
 //!
 //! | the session sends | when |
 //! |---|---|
-//! | `You are NAME` | first, to a new peer |
+//! | `* what is your name? (Enter for ADDRESS)` | first, to a peer that is [asked](Naming::Ask) |
+//! | `You are NAME` | first, to a new member |
 //! | `Here now: A, B, C` | then, if others are here; at most 50 names, then ` and N others` |
 //! | `NAME has arrived`, `NAME has left`, `NAME is now NEW` | to the members |
 //! | `NAME: TEXT` | to all, the sender included |
@@ -57,8 +58,8 @@ pub struct SessionConfig {
     /// Whether a peer is asked for its name before it joins; default [`Naming::Given`].
     pub naming: Naming,
 
-    /// The chat of *The Go Programming Language*, section 8.10, to the byte; default no. No
-    /// roster, no commands, no notices. It goes with `idle_timeout: None` and `Naming::Given`.
+    /// The chat of *The Go Programming Language*, section 8.10, to the byte, but that control
+    /// characters are removed; default no. No roster, no commands, no notices. It goes with `idle_timeout: None` and `Naming::Given`.
     pub classic: bool,
 
     /// A peer that sends no line for this long is let go with a notice (exercise 8.13);

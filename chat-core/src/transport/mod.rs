@@ -21,13 +21,13 @@
 //!
 //! impl Transport for Channels {
 //!     fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
-//!         (Box::new(From(self.0)), Box::new(To(Some(self.1))))
+//!         (Box::new(FromPeer(self.0)), Box::new(ToPeer(Some(self.1))))
 //!     }
 //! }
 //!
-//! struct From(mpsc::Receiver<String>);
+//! struct FromPeer(mpsc::Receiver<String>);
 //! #[async_trait]
-//! impl ReceiveHalf for From {
+//! impl ReceiveHalf for FromPeer {
 //!     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
 //!         let Some(line) = self.0.recv().await else { return Ok(Received::End) };
 //!         inbox.text(&line);
@@ -35,9 +35,9 @@
 //!     }
 //! }
 //!
-//! struct To(Option<mpsc::Sender<String>>);
+//! struct ToPeer(Option<mpsc::Sender<String>>);
 //! #[async_trait]
-//! impl DeliverHalf for To {
+//! impl DeliverHalf for ToPeer {
 //!     async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
 //!         // First the room, then the lines: what waits in the hub costs nothing.
 //!         let sender = self.0.as_ref().ok_or(io::ErrorKind::NotConnected)?;
