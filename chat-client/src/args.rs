@@ -30,7 +30,7 @@ Exit codes: 0 all went well, 1 connection trouble, 2 bad usage, 3 name refused, 
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Server: a name or an address; a lone word is a host, never a port
+    /// Server: a name or an address
     #[arg(value_name = "HOST[:PORT]", default_value = "localhost", value_parser = parse_host)]
     host: Host,
 
@@ -119,6 +119,12 @@ fn parse_host(text: &str) -> Result<Host, String> {
     if name.is_empty() {
         return Err("a host is missing".to_owned());
     }
+    if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        // The system would take it for an IPv4 address: 8000 is 0.0.31.64.
+        return Err(format!(
+            "`{name}` is a number; for a port: localhost {name}"
+        ));
+    }
     if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err("a host has no white space or control character".to_owned());
     }
@@ -180,7 +186,6 @@ mod tests {
             (&["chat.example"], "chat.example:8000"),
             (&["chat.example:9000"], "chat.example:9000"),
             (&["chat.example", "9000"], "chat.example:9000"),
-            (&["9000"], "9000:8000"),
             (&["127.0.0.1:9000"], "127.0.0.1:9000"),
             (&["::1"], "[::1]:8000"),
             (&["::1", "9000"], "[::1]:9000"),

@@ -16,6 +16,7 @@ fn bad_usage_exits_2_and_says_how_it_goes() {
     for args in [
         &["--no-such-flag"][..],
         &["localhost:0"],
+        &["8000"],
         &["localhost:8000", "8000"],
         &["localhost", "http"],
         &["--send-only", "--recv-only"],

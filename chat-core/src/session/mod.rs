@@ -111,7 +111,7 @@ pub enum Naming {
 /// delivering what came before.
 ///
 /// ```no_run
-/// # async fn accept() -> std::io::Result<tokio::io::DuplexStream> { unimplemented!() }
+/// # async fn accept() -> std::io::Result<tokio::io::DuplexStream> { Ok(tokio::io::duplex(64).0) }
 /// use chat_core::session::{self, SessionConfig};
 /// use chat_core::transport::IoTransport;
 /// use chat_core::{Hub, HubConfig, Name};
