@@ -208,6 +208,15 @@ async fn asked(server: &Server) -> Peer {
     peer
 }
 
+/// The first of the room, who has answered the question.
+async fn alice(server: &Server) -> Peer {
+    let mut a = asked(server).await;
+    a.send("alice\n").await;
+    a.expect_line("You are alice").await;
+    a.is_called("alice");
+    a
+}
+
 fn question(peer: &Peer) -> String {
     format!("* what is your name? (Enter for {peer})")
 }
@@ -215,10 +224,7 @@ fn question(peer: &Peer) -> String {
 #[tokio::test]
 async fn the_arrival_is_announced_when_the_name_is_known() {
     let server = asking().await;
-    let mut a = asked(&server).await;
-    a.send("alice\n").await;
-    a.expect_line("You are alice").await;
-    a.is_called("alice");
+    let mut a = alice(&server).await;
     let mut b = asked(&server).await;
     a.say("nobody has come yet", &mut []).await;
     b.send("bob\r\n").await;
@@ -254,10 +260,7 @@ async fn enter_takes_the_address() {
 #[tokio::test]
 async fn a_refused_answer_is_told_why_and_asked_again() {
     let server = asking().await;
-    let mut a = asked(&server).await;
-    a.send("alice\n").await;
-    a.expect_line("You are alice").await;
-    a.is_called("alice");
+    let mut a = alice(&server).await;
     let mut b = asked(&server).await;
     for (answer, why) in [
         ("alice", TAKEN),
@@ -279,10 +282,7 @@ async fn a_refused_answer_is_told_why_and_asked_again() {
 #[tokio::test]
 async fn commands_work_before_there_is_a_name() {
     let server = asking().await;
-    let mut a = asked(&server).await;
-    a.send("alice\n").await;
-    a.expect_line("You are alice").await;
-    a.is_called("alice");
+    let mut a = alice(&server).await;
     let mut b = asked(&server).await;
     b.send("/who\n").await;
     b.expect_line("* here now: alice").await;
@@ -299,10 +299,7 @@ async fn commands_work_before_there_is_a_name() {
 #[tokio::test]
 async fn who_goes_without_a_name_was_never_here() {
     let server = asking().await;
-    let mut a = asked(&server).await;
-    a.send("alice\n").await;
-    a.expect_line("You are alice").await;
-    a.is_called("alice");
+    let mut a = alice(&server).await;
     let mut b = asked(&server).await;
     b.half_close();
     b.expect_end().await;
