@@ -331,7 +331,9 @@ impl Hub {
     ///
     /// Needs tokio's timer. Cancel safe.
     pub async fn pace(&self) {
-        self.shared.pace().await;
+        if let Some(room) = self.shared.pace() {
+            room.await;
+        }
     }
 }
 

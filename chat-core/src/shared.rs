@@ -10,6 +10,7 @@ use crate::text::sanitize;
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -174,19 +175,18 @@ impl Shared {
         .await;
     }
 
-    /// Waits for members that are about to be overrun, as far as they deserve it.
-    pub(crate) async fn pace(&self) {
+    /// What to wait for if members are about to be overrun, as far as they deserve it.
+    /// Seldom, so in a box: a session that never waits holds no room for it.
+    pub(crate) fn pace(&self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
         if self.config.patience.is_zero() || !self.lock().is_crowded() {
-            return;
+            return None;
         }
-        // Seldom; boxed, so that a session that never waits holds no room for it.
-        Box::pin(async {
+        Some(Box::pin(async {
             let mut waiting = Pacing::new(self);
             if timeout(self.config.patience, waiting.room()).await.is_err() {
                 self.lock().give_up_on_the_slow();
             }
-        })
-        .await;
+        }))
     }
 }
 

@@ -1,12 +1,11 @@
 //! Accepts peers, runs their sessions, drains.
 
 use crate::listener::Listener;
-use chat_core::Hub;
 use chat_core::session::{self, SessionConfig};
+use chat_core::{Hub, JoinError, LeaveReason};
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -18,6 +17,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// So many peers at most are being told that the server is full; more are just closed.
 const REFUSALS: usize = 64;
+
+/// What comes of a session.
+type Session = Result<LeaveReason, JoinError>;
 
 /// How the server treats its peers.
 #[derive(Clone, Debug)]
@@ -77,9 +79,8 @@ async fn accept_until(
     hub: &Hub,
     config: &ServerConfig,
     shutdown: impl Future<Output = ()>,
-    sessions: &mut JoinSet<()>,
+    sessions: &mut JoinSet<Session>,
 ) {
-    let session_config = Arc::new(config.session.clone());
     let mut refusals = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut pause = FIRST_PAUSE;
@@ -101,18 +102,11 @@ async fn accept_until(
                     report(ended);
                 }
                 if sessions.len() < config.max_peers {
-                    let (hub, config) = (hub.clone(), session_config.clone());
-                    sessions.spawn(async move {
-                        if let Err(error) = session::run(&hub, name, transport, &config).await {
-                            warn!(%error, "a peer was turned away");
-                        }
-                    });
+                    sessions.spawn(session::run(hub, name, transport, &config.session));
                 } else if refusals.len() < REFUSALS {
                     debug!(peer = %name, "full");
-                    let (hub, config) = (hub.clone(), session_config.clone());
-                    refusals.spawn(async move {
-                        session::refuse(&hub, name, transport, "the server is full", &config).await;
-                    });
+                    let why = "the server is full";
+                    refusals.spawn(session::refuse(hub, name, transport, why, &config.session));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {
@@ -130,10 +124,12 @@ async fn accept_until(
     }
 }
 
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(failed) = ended {
+fn report(ended: Result<Session, tokio::task::JoinError>) {
+    match ended {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => warn!(%error, "a peer was turned away"),
         // Its member has left by being dropped; nobody else is affected.
-        error!(%failed, "a session panicked");
+        Err(failed) => error!(%failed, "a session panicked"),
     }
 }
 

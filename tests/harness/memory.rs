@@ -268,7 +268,7 @@ pub fn spawn(
 ) -> JoinHandle<Ended> {
     let name = Name::assigned(name).expect("the tests assign names that are in order");
     let (hub, config) = (hub.clone(), config.clone());
-    tokio::spawn(async move { session::run(&hub, name, transport, &config).await })
+    tokio::spawn(session::run(&hub, name, transport, &config))
 }
 
 /// What a future comes to, which must be in time.

@@ -6,6 +6,7 @@ use crate::event::LeaveReason;
 use crate::hub::{Hub, JoinError, PublishError, RenameError};
 use crate::members::MemberId;
 use crate::name::Name;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -24,11 +25,13 @@ pub(crate) struct Conversation {
     /// The name that the peer has if it gives none.
     default_name: Name,
     id: Option<MemberId>,
-    /// Texts that are to be published together.
-    texts: Texts,
+    /// Texts that are to be published together; nothing is kept for who says nothing.
+    texts: Option<Box<Texts>>,
     /// Whether the peer has sent a line since this was last looked at.
     heard: bool,
-    opening: Opening,
+    /// How the peer began, until its first line has turned out to be talk.
+    opening: Option<Box<Opening>>,
+    talks: bool,
     over: bool,
 }
 
@@ -60,8 +63,6 @@ impl Texts {
 struct Opening {
     bytes: [u8; Self::LEN],
     len: usize,
-    /// Its first line has been a line of talk.
-    passed: bool,
 }
 
 impl Opening {
@@ -98,9 +99,10 @@ impl Conversation {
             asks: config.naming == Naming::Ask && !config.classic,
             default_name: name,
             id: None,
-            texts: Texts::default(),
+            texts: None,
             heard: false,
-            opening: Opening::default(),
+            opening: None,
+            talks: false,
             over: false,
         }
     }
@@ -135,10 +137,11 @@ impl Conversation {
         self.end(LeaveReason::Closed, Some(notices::last_word(why)));
     }
 
-    /// Waits for members that are about to be overrun, as far as they deserve it.
-    pub(crate) async fn may_read(&self) {
-        if self.id.is_some() && !self.over {
-            self.hub.pace().await;
+    /// What to wait for before more is read: members that are about to be overrun.
+    pub(crate) fn pace(&self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
+        match self.id.is_some() && !self.over {
+            true => self.hub.shared.pace(),
+            false => None,
         }
     }
 
@@ -151,11 +154,12 @@ impl Conversation {
 
     /// Whether a byte stream begins as TLS does, which need not have a line end; then it is cut.
     pub(crate) fn is_tls(&mut self, piece: &[u8]) -> bool {
-        if self.opening.passed {
+        if self.talks {
             return false;
         }
-        self.opening.see(piece);
-        let tls = self.opening.is_tls();
+        let opening = self.opening.get_or_insert_default();
+        opening.see(piece);
+        let tls = opening.is_tls();
         if tls {
             self.cut_for("this is a chat without TLS");
         }
@@ -164,11 +168,13 @@ impl Conversation {
 
     /// A line of a byte stream, of which the first tells whether it is a chat.
     pub(crate) fn hear_streamed(&mut self, line: &str) {
-        if !self.opening.passed && is_http(line) {
+        if !self.talks && is_http(line) {
             self.cut_for(NOT_A_WEB_SERVER);
         }
         // An empty line may come before a request (RFC 9112, 2.2).
-        self.opening.passed |= !line.is_empty();
+        if !line.is_empty() {
+            self.talks();
+        }
         if !self.over {
             self.hear(line);
         }
@@ -176,11 +182,20 @@ impl Conversation {
 
     /// A line of a byte stream that was too long to be kept.
     pub(crate) fn refuse_streamed(&mut self) {
-        if !self.opening.passed && self.opening.is_http() {
+        if self
+            .opening
+            .as_ref()
+            .is_some_and(|opening| opening.is_http())
+        {
             self.cut_for(NOT_A_WEB_SERVER);
         }
-        self.opening.passed = true;
+        self.talks();
         self.refuse_line();
+    }
+
+    fn talks(&mut self) {
+        self.talks = true;
+        self.opening = None;
     }
 
     /// A line without anything harmful in it.
@@ -210,8 +225,9 @@ impl Conversation {
         if text.len() > self.hub.config().max_text {
             return self.refuse_line();
         }
-        self.texts.push(text);
-        if self.texts.bytes.len() >= BATCH_BYTES || self.texts.ends.len() >= BATCH_TEXTS {
+        let texts = self.texts.get_or_insert_default();
+        texts.push(text);
+        if texts.bytes.len() >= BATCH_BYTES || texts.ends.len() >= BATCH_TEXTS {
             self.publish();
         }
     }
@@ -288,24 +304,21 @@ impl Conversation {
         let position = member.position();
         self.desk.hand_over(|papers| {
             papers.id = Some(member.id());
-            papers.member = Some(member);
+            papers.member = Some(Box::new(member));
             papers.last_line = Instant::now();
-            papers.notices.push_always(greeting, position);
+            papers.notices().push_always(greeting, position);
         });
         Ok(())
     }
 
     /// Publishes what was said.
     pub(crate) fn publish(&mut self) {
-        if std::mem::take(&mut self.heard) {
+        if std::mem::take(&mut self.heard) && self.id.is_some() {
             self.desk.lock().last_line = Instant::now();
         }
-        if self.texts.ends.is_empty() {
+        let (Some(texts), Some(id)) = (self.texts.take(), self.id) else {
             return;
-        }
-        // Taken, not cleared: a peer that says nothing holds no buffer.
-        let texts = std::mem::take(&mut self.texts);
-        let Some(id) = self.id else { return };
+        };
         match self.hub.shared.publish(id, texts.iter()) {
             Ok(_) => {}
             Err(PublishError::NotHere | PublishError::Closed) => self.over = true,
@@ -340,7 +353,7 @@ impl Conversation {
     /// saying.
     fn end(&mut self, reason: LeaveReason, goodbye: Option<String>) {
         self.over = true;
-        self.desk.lock().goodbye = goodbye;
+        self.desk.lock().goodbye = goodbye.map(String::into_boxed_str);
         self.desk.leave(&self.hub, reason);
     }
 
@@ -354,7 +367,7 @@ impl Conversation {
     fn tell_at(&mut self, lines: String, after: u64) {
         if !self.classic {
             self.desk
-                .hand_over(|papers| papers.notices.push(lines, after));
+                .hand_over(|papers| papers.notices().push(lines, after));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Wake, Waker};
 use tokio::time::Instant;
 
 /// Notices that wait for a peer take no more than this; what does not fit is counted.
@@ -33,15 +33,16 @@ pub(crate) struct Desk {
 
 #[derive(Debug)]
 pub(crate) struct Papers {
-    pub(crate) notices: Notices,
+    /// `None` if there are none, as is nearly always.
+    notices: Option<Box<Notices>>,
     /// The membership, on its way from the half that joined to the half that reads.
-    pub(crate) member: Option<Member>,
+    pub(crate) member: Option<Box<Member>>,
     pub(crate) id: Option<MemberId>,
     /// Why it ended, once it has.
     pub(crate) ended: Option<LeaveReason>,
     /// The last words, if the reason does not say them.
-    pub(crate) goodbye: Option<String>,
-    /// When the peer last sent a line; at first, when it came.
+    pub(crate) goodbye: Option<Box<str>>,
+    /// When the member last sent a line, or joined; before that, when the peer came.
     pub(crate) last_line: Instant,
     waker: Waker,
 }
@@ -96,7 +97,7 @@ impl Notices {
         self.queue.push_back(Notice { after, lines });
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.rest.is_empty() && self.queue.is_empty() && self.skipped == 0
     }
 
@@ -117,7 +118,7 @@ impl Notices {
     }
 
     /// The peer has taken so many of the bytes that were copied.
-    pub(crate) fn take(&mut self, mut bytes: usize) {
+    fn take(&mut self, mut bytes: usize) {
         if bytes < self.rest.len() {
             self.rest.drain(..bytes);
             return;
@@ -134,10 +135,6 @@ impl Notices {
             }
             bytes = bytes.saturating_sub(notice.lines.len());
         }
-        if self.queue.is_empty() {
-            // An idle peer holds no buffer.
-            self.queue = VecDeque::new();
-        }
     }
 
     /// The peer has taken a part of a line, of which this is the rest.
@@ -147,11 +144,33 @@ impl Notices {
     }
 }
 
+impl Papers {
+    /// What is to be said to this peer alone, to add to it.
+    pub(crate) fn notices(&mut self) -> &mut Notices {
+        self.notices.get_or_insert_default()
+    }
+
+    pub(crate) fn has_notices(&self) -> bool {
+        self.notices.as_ref().is_some_and(|all| !all.is_empty())
+    }
+
+    /// The peer has taken so many bytes of its notices. Says whether there are more.
+    pub(crate) fn take_notices(&mut self, bytes: usize) -> bool {
+        self.notices().take(bytes);
+        let more = self.has_notices();
+        if !more {
+            // An idle peer holds no memory for them.
+            self.notices = None;
+        }
+        more
+    }
+}
+
 impl Desk {
     pub(crate) fn new() -> Self {
         Self {
             papers: Mutex::new(Papers {
-                notices: Notices::default(),
+                notices: None,
                 member: None,
                 id: None,
                 ended: None,
@@ -189,16 +208,13 @@ impl Desk {
     }
 
     /// Remembers the session's task, for those who wake it.
-    pub(crate) fn set_waker(&self, cx: &Context<'_>) {
-        let mut papers = self.lock();
-        if !papers.waker.will_wake(cx.waker()) {
-            papers.waker = cx.waker().clone();
-        }
+    pub(crate) fn set_waker(&self, waker: Waker) {
+        self.lock().waker = waker;
     }
 
     /// Forgets the session's task, so that nothing keeps it when it has ended.
     pub(crate) fn clear_waker(&self) {
-        self.lock().waker = Waker::noop().clone();
+        self.set_waker(Waker::noop().clone());
     }
 
     pub(crate) fn wake_task(&self) {

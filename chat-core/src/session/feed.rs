@@ -141,9 +141,9 @@ impl Feed {
         }
         let mut papers = self.desk.look_through();
         let ended = papers.ended;
-        self.notices = !papers.notices.is_empty();
+        self.notices = papers.has_notices();
         if let Some(member) = papers.member.take() {
-            self.member = Some(member);
+            self.member = Some(*member);
         }
         drop(papers);
         if let (None, Some(reason)) = (&self.member, ended) {
@@ -161,14 +161,12 @@ impl Feed {
             Some(member) if !self.ended => member.position(),
             _ => u64::MAX,
         };
-        self.desk.lock().notices.copy_due(position, out)
+        self.desk.lock().notices().copy_due(position, out)
     }
 
     fn take_notices(&mut self, bytes: usize) {
         if self.notices {
-            let mut papers = self.desk.lock();
-            papers.notices.take(bytes);
-            self.notices = !papers.notices.is_empty();
+            self.notices = self.desk.lock().take_notices(bytes);
         }
     }
 
@@ -209,7 +207,7 @@ impl Feed {
             return;
         }
         if (notices + 1..gap).contains(&taken) {
-            self.desk.lock().notices.finish_with(&bytes[taken..gap]);
+            self.desk.lock().notices().finish_with(&bytes[taken..gap]);
             self.notices = true;
         }
         let (lines, taken) = (&bytes[gap..], taken.saturating_sub(gap));
@@ -221,7 +219,7 @@ impl Feed {
                 // The line may be gone from the log when the peer goes on with it.
                 let end = memchr::memchr(b'\n', &lines[taken..]);
                 let end = taken + end.expect("the log gives whole lines");
-                self.desk.lock().notices.finish_with(&lines[taken..=end]);
+                self.desk.lock().notices().finish_with(&lines[taken..=end]);
                 self.notices = true;
             }
         } else if let Some(reason) = look.closed {
@@ -238,10 +236,10 @@ impl Feed {
         let reason = *papers.ended.get_or_insert(reason);
         if !self.classic {
             let own = papers.goodbye.take();
-            let goodbye = own.unwrap_or_else(|| notices::goodbye(reason).into());
-            papers.notices.push_always(goodbye, u64::MAX);
+            let goodbye = own.map_or_else(|| notices::goodbye(reason).into(), String::from);
+            papers.notices().push_always(goodbye, u64::MAX);
         }
-        self.notices = !papers.notices.is_empty();
+        self.notices = papers.has_notices();
     }
 }
 

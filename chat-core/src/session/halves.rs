@@ -4,14 +4,14 @@ use super::desk::Desk;
 use super::{SessionConfig, notices};
 use crate::event::LeaveReason;
 use crate::hub::Hub;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 /// Longer than any program runs.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
@@ -22,77 +22,99 @@ const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 /// delivering half is polled at every wake-up, most of which are the hub's and for it; only while
 /// its peer does not take what it is given does it have a waker of its own, as each attempt would
 /// copy what is to be delivered.
-pub(crate) async fn drive(
-    hub: &Hub,
-    config: &SessionConfig,
-    desk: &Arc<Desk>,
-    mut receiving: Pin<&mut impl Future<Output = io::Result<()>>>,
-    mut delivering: Pin<&mut impl Future<Output = io::Result<()>>>,
-) -> LeaveReason {
-    let waker = Waker::from(desk.clone());
-    let mut timer = pin!(sleep_until(Instant::now()));
-    let mut limits = Limits::new(hub, config, desk);
-    let mut room: Option<Arc<Room>> = None;
-    let (mut received, mut delivered) = (false, false);
-    let mut ending = LeaveReason::Left;
-    let reason = poll_fn(|cx| {
-        desk.set_waker(cx);
+pub(crate) struct Driver {
+    /// The session's task, as the desk knows it.
+    task: Waker,
+    /// Wakes the receiving half or the timer.
+    cold: Waker,
+    room: Option<Arc<Room>>,
+    received: bool,
+    delivered: bool,
+    ending: LeaveReason,
+    limits: Limits,
+}
+
+impl Driver {
+    pub(crate) fn new(config: &SessionConfig, desk: &Arc<Desk>) -> Self {
+        Self {
+            task: Waker::noop().clone(),
+            cold: Waker::from(desk.clone()),
+            room: None,
+            received: false,
+            delivered: false,
+            ending: LeaveReason::Left,
+            limits: Limits::new(config),
+        }
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        hub: &Hub,
+        desk: &Arc<Desk>,
+        (mut receiving, mut delivering): (
+            Pin<&mut impl Future<Output = io::Result<()>>>,
+            Pin<&mut impl Future<Output = io::Result<()>>>,
+        ),
+        mut timer: Pin<&mut Sleep>,
+    ) -> Poll<LeaveReason> {
+        if !self.task.will_wake(cx.waker()) {
+            self.task = cx.waker().clone();
+            desk.set_waker(self.task.clone());
+        }
         let mut let_go = false;
         loop {
             let answered = desk.answer();
-            let mut cold = Context::from_waker(&waker);
+            let mut cold = Context::from_waker(&self.cold);
             if answered
-                && !received
+                && !self.received
                 && let Poll::Ready(ended) = receiving.as_mut().poll(&mut cold)
             {
-                received = true;
+                self.received = true;
                 if let Err(error) = ended {
                     tracing::debug!(%error, "receiving failed");
                     return Poll::Ready(LeaveReason::Lost);
                 }
             }
             // Nothing to try before there is room.
-            let stuck = room.as_ref().is_some_and(|room| !room.is_there());
-            if !delivered && !stuck {
+            let stuck = self.room.as_ref().is_some_and(|room| !room.is_there());
+            if !self.delivered && !stuck {
                 let mut ended = delivering.as_mut().poll(cx);
-                room = None;
+                self.room = None;
                 if ended.is_pending() && desk.is_delivering() {
                     let new = Arc::new(Room::new(desk.clone()));
                     let waker = Waker::from(new.clone());
                     ended = delivering.as_mut().poll(&mut Context::from_waker(&waker));
-                    room = ended.is_pending().then_some(new);
+                    self.room = ended.is_pending().then_some(new);
                 }
                 if let Poll::Ready(ended) = ended {
-                    delivered = true;
+                    self.delivered = true;
                     if let Err(error) = ended {
                         // What the peer has sent may still be on its way.
                         tracing::debug!(%error, "delivering failed");
-                        ending = LeaveReason::Lost;
+                        self.ending = LeaveReason::Lost;
                     }
-                    limits.linger();
+                    self.limits.linger();
                 }
             }
-            if received && delivered {
-                return Poll::Ready(ending);
+            if self.received && self.delivered {
+                return Poll::Ready(self.ending);
             }
             // After the halves: what they have done counts, also when everything stood still.
-            if answered | let_go | limits.watch_progress() {
-                match limits.poll(timer.as_mut(), &mut cold) {
+            if answered | let_go | self.limits.watch_progress(desk) {
+                match self.limits.poll(hub, desk, timer.as_mut(), &mut cold) {
                     Verdict::GoOn => {}
                     Verdict::LetGo => {
                         let_go = true;
                         continue;
                     }
-                    Verdict::Lingered => return Poll::Ready(ending),
+                    Verdict::Lingered => return Poll::Ready(self.ending),
                     Verdict::Stalled => return Poll::Ready(LeaveReason::Stalled),
                 }
             }
             return Poll::Pending;
         }
-    })
-    .await;
-    desk.clear_waker();
-    reason
+    }
 }
 
 /// The waker of a delivering half whose peer has no room.
@@ -133,11 +155,8 @@ enum Verdict {
 
 /// What a peer has time for. One timer serves all limits: it is armed for the next of them, and
 /// armed again when it runs out and finds that the peer has done something meanwhile.
-struct Limits<'a> {
-    hub: &'a Hub,
-    config: &'a SessionConfig,
-    desk: &'a Desk,
-    opened: Instant,
+struct Limits {
+    config: SessionConfig,
     /// Since when the peer has taken nothing of what is being delivered, and what it had taken.
     stuck: Option<(Instant, u64)>,
     /// Until when input is ignored, after everything was delivered.
@@ -146,13 +165,10 @@ struct Limits<'a> {
     armed: Option<Instant>,
 }
 
-impl<'a> Limits<'a> {
-    fn new(hub: &'a Hub, config: &'a SessionConfig, desk: &'a Desk) -> Self {
+impl Limits {
+    fn new(config: &SessionConfig) -> Self {
         Self {
-            hub,
-            config,
-            desk,
-            opened: Instant::now(),
+            config: config.clone(),
             stuck: None,
             lingers: None,
             armed: None,
@@ -168,16 +184,16 @@ impl<'a> Limits<'a> {
 
     /// Looks, after the delivering half has done what it could, whether its peer takes anything.
     /// Says whether the timer must be armed for an earlier time.
-    fn watch_progress(&mut self) -> bool {
+    fn watch_progress(&mut self, desk: &Desk) -> bool {
         if self.lingers.is_some() {
             return self.is_earlier(self.lingers);
         }
-        if !self.desk.is_delivering() {
+        if !desk.is_delivering() {
             // The clock is not even looked at for a peer that keeps up.
             self.stuck = None;
             return false;
         }
-        let taken = self.desk.taken();
+        let taken = desk.taken();
         match self.stuck {
             Some((_, before)) if before == taken => false,
             _ => {
@@ -197,13 +213,19 @@ impl<'a> Limits<'a> {
     }
 
     /// Applies the limits that are reached and arms the timer for the next.
-    fn poll(&mut self, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Verdict {
+    fn poll(
+        &mut self,
+        hub: &Hub,
+        desk: &Desk,
+        mut timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
         loop {
             let now = Instant::now();
             // What has run out is no longer armed.
             self.armed = self.armed.filter(|armed| *armed > now);
             let over = |limit: Option<Instant>| limit.is_some_and(|limit| limit <= now);
-            let (names_itself, talks) = self.deadlines();
+            let (names_itself, talks) = self.deadlines(desk);
             if over(self.lingers) {
                 return Verdict::Lingered;
             }
@@ -212,11 +234,11 @@ impl<'a> Limits<'a> {
             }
             if over(names_itself) {
                 let limit = self.config.name_timeout;
-                return self.let_go(LeaveReason::Nameless, notices::nameless(limit));
+                return let_go(hub, desk, LeaveReason::Nameless, notices::nameless(limit));
             }
             if over(talks) {
                 let limit = self.config.idle_timeout.unwrap_or_default();
-                return self.let_go(LeaveReason::Idle, notices::idle(limit));
+                return let_go(hub, desk, LeaveReason::Idle, notices::idle(limit));
             }
             let limits = [self.lingers, self.stalls(), names_itself, talks];
             let next = limits.into_iter().flatten().min();
@@ -233,25 +255,28 @@ impl<'a> Limits<'a> {
     }
 
     /// Until when the peer has to answer the question for its name, or to say something.
-    fn deadlines(&self) -> (Option<Instant>, Option<Instant>) {
-        let papers = self.desk.lock();
+    fn deadlines(&self, desk: &Desk) -> (Option<Instant>, Option<Instant>) {
+        let papers = desk.lock();
         if papers.ended.is_some() {
             return (None, None);
         }
         match papers.id {
-            None => (Some(later(self.opened, self.config.name_timeout)), None),
+            None => (
+                Some(later(papers.last_line, self.config.name_timeout)),
+                None,
+            ),
             Some(_) => {
                 let idle = self.config.idle_timeout;
                 (None, idle.map(|limit| later(papers.last_line, limit)))
             }
         }
     }
+}
 
-    fn let_go(&self, reason: LeaveReason, goodbye: String) -> Verdict {
-        self.desk.lock().goodbye = Some(goodbye);
-        self.desk.leave(self.hub, reason);
-        Verdict::LetGo
-    }
+fn let_go(hub: &Hub, desk: &Desk, reason: LeaveReason, goodbye: String) -> Verdict {
+    desk.lock().goodbye = Some(goodbye.into());
+    desk.leave(hub, reason);
+    Verdict::LetGo
 }
 
 /// The time after a while, or a time that nobody lives to see.

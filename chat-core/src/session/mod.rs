@@ -45,11 +45,14 @@ use crate::name::Name;
 use crate::transport::{DeliverHalf, ReceiveHalf, Received, Transport};
 use conversation::Conversation;
 use desk::Desk;
+use halves::Driver;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
 
 /// How sessions treat their peers. Take the default and change what you need.
 #[derive(Clone, Debug)]
@@ -108,7 +111,7 @@ pub enum Naming {
 ///
 /// Needs tokio's timer, and no more of the runtime. The connection is closed when it returns.
 /// Not cancel safe: dropping it leaves the hub and drops the connection there and then, without
-/// delivering what came before.
+/// delivering what came before. The future borrows nothing, so that it can be spawned as it is.
 ///
 /// ```no_run
 /// # async fn accept() -> std::io::Result<tokio::io::DuplexStream> { Ok(tokio::io::duplex(64).0) }
@@ -119,11 +122,9 @@ pub enum Naming {
 /// # async fn listen() -> Result<(), Box<dyn std::error::Error>> {
 /// let hub = Hub::new(HubConfig::default());
 /// for number in 1.. {
-///     let (hub, stream) = (hub.clone(), accept().await?);
+///     let transport = IoTransport::new(accept().await?);
 ///     let name = Name::assigned(&format!("peer:{number}"))?;
-///     tokio::spawn(async move {
-///         session::run(&hub, name, IoTransport::new(stream), &SessionConfig::default()).await
-///     });
+///     tokio::spawn(session::run(&hub, name, transport, &SessionConfig::default()));
 /// }
 /// # Ok(())
 /// # }
@@ -133,16 +134,19 @@ pub enum Naming {
 ///
 /// [`JoinError`] if the given name is taken or the hub is closed, after the peer was told so.
 /// Trouble with the connection is no error but a [`LeaveReason`].
-pub async fn run(
+// An `async fn` would hold its arguments, in every idle peer's task, after they were moved on.
+pub fn run<T: Transport>(
     hub: &Hub,
     name: Name,
-    transport: impl Transport,
+    transport: T,
     config: &SessionConfig,
-) -> Result<LeaveReason, JoinError> {
+) -> impl Future<Output = Result<LeaveReason, JoinError>> + Send + use<T> {
     let mut session = Session::new(hub, name, transport, config);
-    let opened = session.conversation.open();
-    let reason = session.converse(hub, config).await;
-    opened.map(|()| reason)
+    async move {
+        let opened = session.conversation.open();
+        let reason = session.converse().await;
+        opened.map(|()| reason)
+    }
 }
 
 /// Says one line to a peer that cannot be let in, as a notice, and closes in order.
@@ -150,16 +154,18 @@ pub async fn run(
 /// Takes as long as a session's end: for the line at most [`SessionConfig::stall_timeout`], and
 /// for the peer to close at most [`SessionConfig::linger`]. Not cancel safe: dropping it drops
 /// the connection.
-pub async fn refuse(
+pub fn refuse<T: Transport>(
     hub: &Hub,
     name: Name,
-    transport: impl Transport,
+    transport: T,
     why: &str,
     config: &SessionConfig,
-) {
+) -> impl Future<Output = ()> + Send + use<T> {
     let mut session = Session::new(hub, name, transport, config);
     session.conversation.turn_away(why);
-    session.converse(hub, config).await;
+    async move {
+        session.converse().await;
+    }
 }
 
 /// After so many pieces, a half that could go on lets others have the thread, and the other half
@@ -169,11 +175,13 @@ const TURNS: usize = 16;
 /// A peer's state. In a box, because a future is as large as all that is moved through it.
 struct Session {
     desk: Arc<Desk>,
+    hub: Hub,
     conversation: Conversation,
     decoder: LineDecoder,
     feed: Feed,
     source: Box<dyn ReceiveHalf>,
     sink: Box<dyn DeliverHalf>,
+    driver: Driver,
 }
 
 impl Session {
@@ -184,6 +192,8 @@ impl Session {
             conversation: Conversation::new(hub.clone(), desk.clone(), config, name),
             decoder: LineDecoder::new(hub.config().max_text),
             feed: Feed::new(hub.clone(), desk.clone(), config.classic),
+            driver: Driver::new(config, &desk),
+            hub: hub.clone(),
             desk,
             source,
             sink,
@@ -191,49 +201,61 @@ impl Session {
     }
 
     /// Runs a conversation that was begun, to its end.
-    async fn converse(mut self: Box<Self>, hub: &Hub, config: &SessionConfig) -> LeaveReason {
+    async fn converse(mut self: Box<Self>) -> LeaveReason {
         let Self {
             desk,
+            hub,
             conversation,
             decoder,
             feed,
             source,
             sink,
+            driver,
         } = &mut *self;
-        let desk = &*desk;
-        let receiving = async {
-            loop {
-                for _ in 0..TURNS {
-                    conversation.may_read().await;
-                    let mut inbox = Inbox::new(conversation, decoder);
-                    match source.receive(&mut inbox).await? {
-                        Received::More => inbox.done(),
-                        Received::End => {
-                            inbox.end();
-                            return io::Result::Ok(());
+        let (desk, hub) = (&*desk, &*hub);
+        let ended = {
+            let mut receiving = pin!(async {
+                loop {
+                    for _ in 0..TURNS {
+                        if let Some(room) = conversation.pace() {
+                            room.await;
+                        }
+                        let mut inbox = Inbox::new(conversation, decoder);
+                        match source.receive(&mut inbox).await? {
+                            Received::More => inbox.done(),
+                            Received::End => {
+                                inbox.end();
+                                return io::Result::Ok(());
+                            }
                         }
                     }
+                    yield_now().await;
                 }
-                yield_now().await;
-            }
-        };
-        let delivering = async {
-            'to_the_end: loop {
-                for _ in 0..TURNS {
-                    if !feed.ready().await {
-                        break 'to_the_end;
+            });
+            let mut delivering = pin!(async {
+                'to_the_end: loop {
+                    for _ in 0..TURNS {
+                        if !feed.ready().await {
+                            break 'to_the_end;
+                        }
+                        desk.set_delivering(true);
+                        sink.deliver(feed).await?;
+                        desk.set_delivering(false);
                     }
-                    desk.set_delivering(true);
-                    sink.deliver(feed).await?;
-                    desk.set_delivering(false);
+                    yield_now().await;
                 }
-                yield_now().await;
-            }
-            desk.set_delivering(true);
-            sink.close(desk.reason()).await
+                desk.set_delivering(true);
+                sink.close(desk.reason()).await
+            });
+            let mut timer = pin!(sleep_until(Instant::now()));
+            poll_fn(|cx| {
+                let halves = (receiving.as_mut(), delivering.as_mut());
+                driver.poll(cx, hub, desk, halves, timer.as_mut())
+            })
+            .await
         };
-        let ended = halves::drive(hub, config, desk, pin!(receiving), pin!(delivering)).await;
         let reason = desk.leave(hub, ended);
+        desk.clear_waker();
         tracing::debug!(peer = %self.conversation.default_name(), %reason, "session ended");
         reason
     }
