@@ -182,7 +182,10 @@ impl Log {
 
     /// Bytes ever written before event `seq`, which is in the log or its head.
     pub(crate) fn start_of(&self, seq: u64) -> u64 {
-        if seq == self.tail {
+        if seq == self.head {
+            // What nearly every reader asks for.
+            self.head_offset
+        } else if seq == self.tail {
             self.tail_offset
         } else {
             self.end_of(seq - 1)

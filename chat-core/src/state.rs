@@ -15,6 +15,9 @@ pub(crate) struct Cursor {
     /// The number of the next event it is to be given.
     pub(crate) seq: u64,
     place: Place,
+    /// The count of leavings when its member was last known to be here: while nobody has left
+    /// since, a look need not find out again.
+    leavings: u64,
 }
 
 /// How much one look at the log may give.
@@ -56,6 +59,7 @@ pub(crate) struct State {
     members: Members,
     announce_up_to: usize,
     closed_at: Option<u64>,
+    leavings: u64,
     /// Sessions that wait for room; see `Hub::pace`.
     pub(crate) pacing: usize,
     messages: u64,
@@ -72,6 +76,7 @@ impl State {
             members: Members::new(),
             announce_up_to: config.announce_up_to.unwrap_or(usize::MAX),
             closed_at: None,
+            leavings: 0,
             pacing: 0,
             messages: 0,
             gaps: 0,
@@ -108,6 +113,7 @@ impl State {
         let cursor = Cursor {
             seq: self.log.head(),
             place: self.zones.enter(self.log.head_offset()),
+            leavings: self.leavings,
         };
         Ok((id, cursor))
     }
@@ -152,6 +158,7 @@ impl State {
         self.check_open().ok()?;
         let (end, here) = (self.log.head(), self.members.len());
         let name = self.members.leave(id, end, reason)?;
+        self.leavings += 1;
         if here <= self.announce_up_to {
             // Without a number left the hub is closed now, and that is everybody's leaving.
             let _ = self.append(EventKind::Left(reason), &name, "");
@@ -183,7 +190,14 @@ impl State {
         out: &mut Vec<u8>,
     ) -> Look {
         let closed = self.closed_at.map(|end| (end, LeaveReason::Closed));
-        let end = self.members.end(id).or(closed);
+        let left = match cursor.leavings == self.leavings {
+            true => None,
+            false => self.members.end(id),
+        };
+        if left.is_none() {
+            cursor.leavings = self.leavings;
+        }
+        let end = left.or(closed);
         let until = end.map_or(self.log.head(), |(until, _)| until);
         let held = self.log.held();
         let mut missed = 0;

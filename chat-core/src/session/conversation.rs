@@ -112,9 +112,11 @@ impl Conversation {
         &self.default_name
     }
 
-    /// Joins, or asks for the name to join under. If it cannot, the peer is told so.
+    /// Joins, or asks for the name to join under, unless it was turned away. If it cannot, the
+    /// peer is told so.
     pub(crate) fn open(&mut self) -> Result<(), JoinError> {
         let opened = match self.asks {
+            _ if self.over => Ok(()),
             false => self.join(self.default_name.clone()),
             true if self.hub.is_closed() => Err(JoinError::Closed),
             true => {

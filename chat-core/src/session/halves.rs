@@ -22,16 +22,17 @@ const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 /// delivering half is polled at every wake-up, most of which are the hub's and for it; only while
 /// its peer does not take what it is given does it have a waker of its own, as each attempt would
 /// copy what is to be delivered.
+#[repr(C)]
 pub(crate) struct Driver {
     /// The session's task, as the desk knows it.
     task: Waker,
-    /// Wakes the receiving half or the timer.
-    cold: Waker,
     room: Option<Arc<Room>>,
     received: bool,
     delivered: bool,
     ending: LeaveReason,
     limits: Limits,
+    /// Wakes the receiving half or the timer.
+    cold: Waker,
 }
 
 impl Driver {
@@ -155,14 +156,15 @@ enum Verdict {
 
 /// What a peer has time for. One timer serves all limits: it is armed for the next of them, and
 /// armed again when it runs out and finds that the peer has done something meanwhile.
+#[repr(C)]
 struct Limits {
-    config: SessionConfig,
     /// Since when the peer has taken nothing of what is being delivered, and what it had taken.
     stuck: Option<(Instant, u64)>,
     /// Until when input is ignored, after everything was delivered.
     lingers: Option<Instant>,
     /// What the timer is set to, or an earlier time.
     armed: Option<Instant>,
+    config: SessionConfig,
 }
 
 impl Limits {
