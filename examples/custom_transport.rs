@@ -14,7 +14,7 @@ use chat_core::transport::{
     DeliverHalf, Feed, Inbox, IoTransport, ReceiveHalf, Received, StreamTransport, Transport,
 };
 use chat_core::{Hub, HubConfig, LeaveReason, Name};
-use chat_server::{Listener, ServerConfig, serve};
+use chat_server::{Incoming, Listener, ServerConfig, serve};
 use std::error::Error;
 use std::io;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -31,11 +31,11 @@ struct UnixPeers {
 impl Listener for UnixPeers {
     type Transport = StreamTransport<UnixStream>;
 
-    async fn accept(&mut self) -> io::Result<(Self::Transport, Name)> {
+    async fn accept(&mut self) -> io::Result<Incoming<Self::Transport>> {
         let (stream, _) = self.socket.accept().await?;
         self.accepted += 1;
         let name = Name::assigned(&format!("unix:{}", self.accepted)).map_err(io::Error::other)?;
-        Ok((IoTransport::new(stream), name))
+        Ok(Incoming::new(IoTransport::new(stream), name))
     }
 }
 

@@ -21,7 +21,7 @@ use axum::serve::ListenerExt;
 use axum::{Router, routing::get};
 use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
 use chat_core::{Hub, HubConfig, LeaveReason, Name};
-use chat_server::{Listener, ServerConfig, TcpListeners, serve};
+use chat_server::{Incoming, Listener, ServerConfig, TcpListeners, serve};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use std::net::SocketAddr;
@@ -94,7 +94,7 @@ impl DeliverHalf for Delivering {
 
 // The doors: one listener for both kinds, so that one server counts, attends and drains them all.
 
-type Peer = (Box<dyn Transport>, Name);
+type Peer = Incoming<Box<dyn Transport>>;
 
 struct Doors {
     tcp: TcpListeners,
@@ -108,8 +108,7 @@ impl Listener for Doors {
         tokio::select! {
             Some(peer) = self.web.recv() => Ok(peer),
             accepted = self.tcp.accept() => {
-                let (transport, name) = accepted?;
-                Ok((Box::new(transport), name))
+                Ok(accepted?.map(|transport| Box::new(transport) as Box<dyn Transport>))
             }
         }
     }
@@ -145,7 +144,8 @@ async fn join(
         .read_buffer_size(READ_BUFFER)
         .on_upgrade(async move |socket| {
             // Fails when the server is going down; then the connection is dropped.
-            let peer: Peer = (Box::new(WebSocketTransport(socket)), name);
+            let transport: Box<dyn Transport> = Box::new(WebSocketTransport(socket));
+            let peer = Incoming::new(transport, name).from(address.ip());
             let _ = web.peers.send(peer).await;
         })
 }

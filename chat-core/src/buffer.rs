@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 /// How much a peer's input is read at a time. Expanded with the longest names, the shortest
 /// lines in it stay well below a default log.
-const READ_BYTES: usize = 16 * 1024;
+pub(crate) const READ_BYTES: usize = 16 * 1024;
 
 thread_local! {
     static FOR_WRITING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };

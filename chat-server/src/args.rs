@@ -2,15 +2,22 @@
 
 use bytesize::ByteSize;
 use chat_core::HubConfig;
-use chat_core::session::Naming;
-use chat_server::ServerConfig;
+use chat_core::session::{Naming, Rate};
+use chat_server::{ServerConfig, TcpOptions};
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::thread::available_parallelism;
 use std::time::Duration;
+
+/// Descriptors that are not for peers: those to be turned away, of whom there are at most 64 at a
+/// time, the sockets that listen, and what the runtime and the streams need.
+const RESERVE: usize = 128;
+
+/// How many seconds' worth of lines may come at once.
+const BURST: NonZeroU32 = NonZeroU32::new(4).expect("4 is not zero");
 
 /// A chat room on TCP: who connects is in it, and what one says all hear.
 ///
@@ -86,6 +93,35 @@ pub(crate) struct Args {
     )]
     max_peers: usize,
 
+    /// The most peers from one address, or from one IPv6 network of 64 bits, but for this machine's
+    #[arg(
+        long,
+        value_name = "N",
+        env = "CHAT_MAX_PEERS_PER_ADDRESS",
+        default_value_t = 64
+    )]
+    max_peers_per_address: usize,
+
+    /// Lines a second from each peer, or "off"; 4 seconds' worth at once. Not for this machine's
+    #[arg(long, value_name = "LINES", env = "CHAT_RATE", value_parser = rate, default_value = "5")]
+    rate: Rated,
+
+    /// Bytes a second from each peer, with --rate
+    #[arg(long, value_name = "SIZE", env = "CHAT_RATE_BYTES", value_parser = rate_bytes, default_value = "16KiB")]
+    rate_bytes: NonZeroU32,
+
+    /// How long a newcomer that is asked may take to give its name
+    #[arg(long, value_name = "TIME", env = "CHAT_NAME_TIMEOUT", value_parser = time, default_value = "60s")]
+    name_timeout: Duration,
+
+    /// Who sends nothing for this long is asked by the system whether it is still there, or "off"
+    #[arg(long, value_name = "TIME", env = "CHAT_KEEPALIVE", value_parser = keepalive, default_value = "60s")]
+    keepalive: Limit,
+
+    /// What the system may take for a peer ahead of what that can receive
+    #[arg(long, value_name = "SIZE", env = "CHAT_SEND_AHEAD", value_parser = send_ahead, default_value = "16KiB")]
+    send_ahead: u32,
+
     /// Threads that serve the peers [default: one for each core but one]
     #[arg(long, value_name = "N", env = "CHAT_THREADS")]
     threads: Option<NonZeroUsize>,
@@ -102,6 +138,10 @@ enum Names {
     /// What it answers
     Ask,
 }
+
+/// Lines a second, or any number of them.
+#[derive(Clone, Copy, Debug)]
+struct Rated(Option<NonZeroU32>);
 
 /// A time limit, or none.
 #[derive(Clone, Copy, Debug)]
@@ -143,9 +183,29 @@ impl Args {
         config
     }
 
-    pub(crate) fn server_config(&self) -> ServerConfig {
+    /// What the system does for each connection.
+    pub(crate) fn tcp_options(&self) -> TcpOptions {
+        let mut options = TcpOptions::default();
+        options.keepalive = self.keepalive.0;
+        // It counts against who takes nothing, too, and is not to come before the other limit.
+        let at_least = options.user_timeout.unwrap_or_default();
+        options.user_timeout = Some(self.stall_timeout.max(at_least));
+        options.unsent_bytes = self.send_ahead;
+        options
+    }
+
+    /// With `files` descriptors at most.
+    pub(crate) fn server_config(&self, files: u64) -> ServerConfig {
         let mut config = ServerConfig::default();
-        config.max_peers = self.max_peers;
+        config.max_peers = within(self.max_peers, files);
+        config.max_peers_per_address = self.max_peers_per_address;
+        config.rate = self.rate.0.map(|lines| {
+            let mut rate = Rate::default();
+            rate.lines = lines;
+            rate.burst = lines.saturating_mul(BURST);
+            rate.bytes = self.rate_bytes;
+            rate
+        });
         config.grace = self.grace;
         let session = &mut config.session;
         session.classic = self.classic;
@@ -154,12 +214,60 @@ impl Args {
             Names::Ask => Naming::Ask,
         };
         session.stall_timeout = self.stall_timeout;
+        session.name_timeout = self.name_timeout;
         match self.idle_timeout {
             Some(Limit(limit)) => session.idle_timeout = limit,
             None if self.classic => session.idle_timeout = None,
             None => {}
         }
         config
+    }
+}
+
+/// So many peers that there are descriptors left to turn others away, and for the server itself.
+fn within(max_peers: usize, files: u64) -> usize {
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let most = (files - RESERVE.min(files / 2)).max(1);
+    if max_peers > most {
+        tracing::warn!(
+            files,
+            "--max-peers is {most}: there are no more file descriptors"
+        );
+    }
+    max_peers.min(most)
+}
+
+fn rate(text: &str) -> Result<Rated, String> {
+    match text {
+        "off" => Ok(Rated(None)),
+        text => match text.parse() {
+            Ok(lines) => Ok(Rated(Some(lines))),
+            Err(_) => Err("a number of lines a second above 0, or off".into()),
+        },
+    }
+}
+
+fn rate_bytes(text: &str) -> Result<NonZeroU32, String> {
+    let size: ByteSize = text.parse()?;
+    let bytes = u32::try_from(size.as_u64()).ok().and_then(NonZeroU32::new);
+    bytes.ok_or_else(|| "between 1B and 4GiB".into())
+}
+
+/// A few bytes would be woken for each of them.
+fn send_ahead(text: &str) -> Result<u32, String> {
+    let size: ByteSize = text.parse()?;
+    match u32::try_from(size.as_u64()) {
+        Ok(bytes @ 1024..) => Ok(bytes),
+        _ => Err("between 1KiB and 4GiB".into()),
+    }
+}
+
+/// The system counts in seconds, up to 32,767.
+fn keepalive(text: &str) -> Result<Limit, String> {
+    let limit = limit(text).map_err(|error| error.to_string())?;
+    match limit.0.map(|time| time.as_secs()) {
+        None | Some(1..=32_767) => Ok(limit),
+        Some(_) => Err("between 1s and 9h, or off".into()),
     }
 }
 

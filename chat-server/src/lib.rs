@@ -19,7 +19,10 @@
 //! ```
 
 mod listener;
+mod options;
+mod origins;
 mod serve;
 
-pub use listener::{BindError, Listener, TcpListeners, TcpTransport};
+pub use listener::{BindError, Incoming, Listener, TcpListeners, TcpTransport};
+pub use options::TcpOptions;
 pub use serve::{ServerConfig, serve};

@@ -1,10 +1,11 @@
 //! Where peers come from.
 
+use crate::options::TcpOptions;
 use chat_core::Name;
 use chat_core::transport::{IoTransport, Transport};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use thiserror::Error;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -13,11 +14,46 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 /// Connections that may wait to be accepted; the system may allow fewer.
 const BACKLOG: u32 = 4096;
 
-/// The kernel takes no more than this ahead of what a peer can receive. Else it takes megabytes: that
-/// is memory for a peer that never reads, and makes one that reads slowly look stalled, since the
-/// socket is only writable again when a third of that is free.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES: u32 = 16 * 1024;
+/// Somebody who has connected.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Incoming<T> {
+    /// The connection.
+    pub transport: T,
+    /// What the peer is called until it says otherwise.
+    pub name: Name,
+    /// Where it comes from, for the limits that are set for those from elsewhere. `None`, at first,
+    /// is for peers of this machine, to whom they do not apply; nor do they to loopback addresses.
+    pub address: Option<IpAddr>,
+}
+
+impl<T> Incoming<T> {
+    /// A peer of this machine, or one that is trusted like those.
+    pub fn new(transport: T, name: Name) -> Self {
+        Self {
+            transport,
+            name,
+            address: None,
+        }
+    }
+
+    /// The same peer by another transport, such as one in a box or with TLS around it.
+    pub fn map<U>(self, transport: impl FnOnce(T) -> U) -> Incoming<U> {
+        Incoming {
+            transport: transport(self.transport),
+            name: self.name,
+            address: self.address,
+        }
+    }
+
+    /// The same, but from this address.
+    pub fn from(self, address: IpAddr) -> Self {
+        Self {
+            address: Some(address),
+            ..self
+        }
+    }
+}
 
 /// A source of peers: TCP, or a network of your own, or several in one whose connections are
 /// `Box<dyn Transport>`. All that come from it are counted, attended and drained together.
@@ -25,12 +61,11 @@ pub trait Listener: Send {
     /// What its peers' connections are.
     type Transport: Transport;
 
-    /// Waits for the next peer, and gives its connection and what it is called until it says
-    /// otherwise. Must be cancel safe, and must not wait for the peer: no handshakes.
+    /// Waits for the next peer. Must be cancel safe, and must not wait for the peer: no handshakes.
     ///
     /// An error is retried: at once if it is of one connection (`ConnectionAborted`,
     /// `ConnectionReset`, `ConnectionRefused`, `InvalidData`), else after a pause.
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Transport, Name)>> + Send;
+    fn accept(&mut self) -> impl Future<Output = io::Result<Incoming<Self::Transport>>> + Send;
 }
 
 /// A peer's TCP connection.
@@ -41,6 +76,7 @@ pub type TcpTransport = IoTransport<OwnedReadHalf, OwnedWriteHalf>;
 #[derive(Debug, Default)]
 pub struct TcpListeners {
     sockets: Vec<TcpListener>,
+    options: TcpOptions,
     /// Where to look first, so that a busy socket does not keep the others waiting.
     next: usize,
 }
@@ -99,6 +135,11 @@ impl TcpListeners {
         }
     }
 
+    /// Sets what the system is asked to do for connections that are accepted from now on.
+    pub fn set_options(&mut self, options: TcpOptions) {
+        self.options = options;
+    }
+
     /// Where it really listens.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let sockets = self.sockets.iter();
@@ -123,7 +164,7 @@ impl From<TcpListener> for TcpListeners {
     fn from(socket: TcpListener) -> Self {
         Self {
             sockets: vec![socket],
-            next: 0,
+            ..Self::default()
         }
     }
 }
@@ -131,13 +172,13 @@ impl From<TcpListener> for TcpListeners {
 impl Listener for TcpListeners {
     type Transport = TcpTransport;
 
-    async fn accept(&mut self) -> io::Result<(TcpTransport, Name)> {
+    async fn accept(&mut self) -> io::Result<Incoming<TcpTransport>> {
         let (stream, address) = poll_fn(|cx| self.poll_accept(cx)).await?;
         stream.set_nodelay(true)?;
-        #[cfg(target_os = "linux")]
-        socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+        self.options.apply(&stream)?;
         let (reader, writer) = stream.into_split();
-        Ok((IoTransport::from_halves(reader, writer), address.into()))
+        let transport = IoTransport::from_halves(reader, writer);
+        Ok(Incoming::new(transport, address.into()).from(address.ip()))
     }
 }
 

@@ -44,11 +44,13 @@ fn start(args: Args) -> Result<(), Box<dyn Error>> {
 async fn run(args: Args) -> Result<(), BindError> {
     // Before anyone is told that it listens: from then on a signal means a drain.
     let mut signals = Signals::new();
-    allow_many_files();
+    let files = allow_many_files();
+    let config = args.server_config(files);
     let mut listeners = TcpListeners::default();
     for address in &args.listen {
         listeners.add(address).await?;
     }
+    listeners.set_options(args.tcp_options());
     for address in listeners.addresses() {
         // A server that nobody watches serves all the same.
         let _ = writeln!(std::io::stdout(), "listening on {address}");
@@ -61,7 +63,7 @@ async fn run(args: Args) -> Result<(), BindError> {
         });
     };
     let hub = Hub::new(args.hub_config());
-    serve(listeners, hub, args.server_config(), shutdown).await;
+    serve(listeners, hub, config, shutdown).await;
     Ok(())
 }
 
@@ -88,10 +90,16 @@ impl Signals {
 }
 
 /// Every peer is a descriptor, and the usual soft limit is 1,024.
-fn allow_many_files() {
+fn allow_many_files() -> u64 {
     match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => tracing::debug!(limit, "file descriptors"),
-        Err(error) => tracing::warn!(%error, "cannot raise the limit of file descriptors"),
+        Ok(limit) => {
+            tracing::debug!(limit, "file descriptors");
+            limit
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot raise the limit of file descriptors");
+            rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+        }
     }
 }
 

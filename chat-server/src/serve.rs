@@ -1,13 +1,14 @@
 //! Accepts peers, runs their sessions, drains.
 
-use crate::listener::Listener;
-use chat_core::session::{self, SessionConfig};
+use crate::listener::{Incoming, Listener};
+use crate::origins::{Origins, origin};
+use chat_core::session::{self, Rate, SessionConfig};
 use chat_core::{Hub, JoinError, LeaveReason};
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
@@ -30,6 +31,12 @@ pub struct ServerConfig {
     /// The most peers at a time, in a room or on their way into it; default 10,000. Others are
     /// told that the server is full.
     pub max_peers: usize,
+    /// The most peers at a time from one address, or from one network of 64 bits in IPv6, other than
+    /// this machine's own; default 64. Others are told so.
+    pub max_peers_per_address: usize,
+    /// [`SessionConfig::rate`] for peers from elsewhere; default 5 lines a second, 20 at once, and
+    /// 16 KiB a second. That of `session` is for those of this machine.
+    pub rate: Option<Rate>,
     /// How long, after the shutdown began, peers may take for what was said before; default 10 s.
     pub grace: Duration,
 }
@@ -39,6 +46,8 @@ impl Default for ServerConfig {
         Self {
             session: SessionConfig::default(),
             max_peers: 10_000,
+            max_peers_per_address: 64,
+            rate: Some(Rate::default()),
             grace: Duration::from_secs(10),
         }
     }
@@ -64,7 +73,7 @@ pub async fn serve(
     info!(peers = sessions.len(), "shutting down");
     hub.close();
     let drained = async {
-        while let Some(ended) = sessions.join_next().await {
+        while let Some(ended) = sessions.join_next_with_id().await {
             report(ended);
         }
     };
@@ -81,32 +90,53 @@ async fn accept_until(
     shutdown: impl Future<Output = ()>,
     sessions: &mut JoinSet<Session>,
 ) {
+    let mut elsewhere = config.session.clone();
+    elsewhere.rate = config.rate;
+    let mut origins = Origins::default();
     let mut refusals = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut pause = FIRST_PAUSE;
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => return,
-            Some(ended) = sessions.join_next() => {
-                report(ended);
+            Some(ended) = sessions.join_next_with_id() => {
+                origins.remove(report(ended));
                 continue;
             }
             Some(_) = refusals.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((transport, name)) => {
+            Ok(Incoming {
+                transport,
+                name,
+                address,
+            }) => {
                 pause = FIRST_PAUSE;
                 // Who is gone no longer takes a place.
-                while let Some(ended) = sessions.try_join_next() {
-                    report(ended);
+                while let Some(ended) = sessions.try_join_next_with_id() {
+                    origins.remove(report(ended));
                 }
-                if sessions.len() < config.max_peers {
-                    sessions.spawn(session::run(hub, name, transport, &config.session));
-                } else if refusals.len() < REFUSALS {
-                    debug!(peer = %name, "full");
-                    let why = "the server is full";
-                    refusals.spawn(session::refuse(hub, name, transport, why, &config.session));
+                let origin = origin(address);
+                let same = origin.map_or(0, |origin| origins.count(origin));
+                let refused = if sessions.len() >= config.max_peers {
+                    Some("the server is full")
+                } else if origin.is_some() && same >= config.max_peers_per_address {
+                    Some("too many from your address")
+                } else {
+                    None
+                };
+                let config = origin.map_or(&config.session, |_| &elsewhere);
+                if refused.is_none() {
+                    let session = sessions.spawn(session::run(hub, name, transport, config));
+                    if let Some(origin) = origin {
+                        origins.add(session.id(), origin);
+                    }
+                } else if let Some(why) = refused
+                    && refusals.len() < REFUSALS
+                {
+                    debug!(peer = %name, why, "refused");
+                    refusals.spawn(session::refuse(hub, name, transport, why, config));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {
@@ -124,12 +154,19 @@ async fn accept_until(
     }
 }
 
-fn report(ended: Result<Session, tokio::task::JoinError>) {
+/// Says what went wrong with a session, if anything did, and which it was.
+fn report(ended: Result<(Id, Session), tokio::task::JoinError>) -> Id {
     match ended {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => warn!(%error, "a peer was turned away"),
+        Ok((id, Ok(_))) => id,
+        Ok((id, Err(error))) => {
+            warn!(%error, "a peer was turned away");
+            id
+        }
         // Its member has left by being dropped; nobody else is affected.
-        Err(failed) => error!(%failed, "a session panicked"),
+        Err(failed) => {
+            error!(%failed, "a session panicked");
+            failed.id()
+        }
     }
 }
 

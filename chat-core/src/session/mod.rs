@@ -34,9 +34,11 @@ mod feed;
 mod halves;
 mod inbox;
 mod notices;
+mod rate;
 
 pub use feed::Feed;
 pub use inbox::Inbox;
+pub use rate::Rate;
 
 use crate::decoder::LineDecoder;
 use crate::event::LeaveReason;
@@ -46,6 +48,7 @@ use crate::transport::{DeliverHalf, ReceiveHalf, Received, Transport};
 use conversation::Conversation;
 use desk::Desk;
 use halves::Driver;
+use rate::Meter;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
@@ -76,6 +79,11 @@ pub struct SessionConfig {
     /// How long a peer that is asked for its name has to give one; default 60 s.
     pub name_timeout: Duration,
 
+    /// How fast a peer may talk, if that is limited; default `None`. What it sends faster is not
+    /// lost: the session takes it in, and asks the transport for more, only as fast as that. So
+    /// a flood costs its sender alone.
+    pub rate: Option<Rate>,
+
     /// How long, at most, a session goes on receiving, to ignore it, after it has delivered
     /// everything and said so; default 2 s. Closing a socket with unread input can destroy what
     /// is on its way to the peer.
@@ -90,6 +98,7 @@ impl Default for SessionConfig {
             idle_timeout: Some(Duration::from_secs(300)),
             stall_timeout: Duration::from_secs(30),
             name_timeout: Duration::from_secs(60),
+            rate: None,
             linger: Duration::from_secs(2),
         }
     }
@@ -180,6 +189,7 @@ struct Session {
     source: Box<dyn ReceiveHalf>,
     conversation: Conversation,
     decoder: LineDecoder,
+    meter: Option<Box<Meter>>,
 }
 
 impl Session {
@@ -189,6 +199,7 @@ impl Session {
         Box::new(Self {
             conversation: Conversation::new(hub.clone(), desk.clone(), config, name),
             decoder: LineDecoder::new(hub.config().max_text),
+            meter: config.rate.map(|rate| Box::new(Meter::new(rate))),
             feed: Feed::new(hub.clone(), desk.clone(), config.classic),
             driver: Driver::new(config, &desk),
             hub: hub.clone(),
@@ -206,6 +217,7 @@ impl Session {
             hub,
             conversation,
             decoder,
+            meter,
             feed,
             source,
             sink,
@@ -214,19 +226,26 @@ impl Session {
         let (desk, hub) = (&*desk, &*hub);
         let ended = {
             let mut receiving = pin!(async {
+                let mut ended = false;
                 loop {
                     for _ in 0..TURNS {
                         if let Some(room) = conversation.pace() {
                             room.await;
                         }
-                        let mut inbox = Inbox::new(conversation, decoder);
-                        match source.receive(&mut inbox).await? {
-                            Received::More => inbox.done(),
-                            Received::End => {
-                                inbox.end();
-                                return io::Result::Ok(());
-                            }
+                        let mut inbox = Inbox::new(conversation, decoder, meter);
+                        if let Some(earned) = inbox.waits() {
+                            // Seldom, and in a box, as is the other wait.
+                            Box::pin(sleep_until(earned)).await;
+                            continue;
                         }
+                        if !inbox.resume() && !ended {
+                            ended = source.receive(&mut inbox).await? == Received::End;
+                        }
+                        if ended && inbox.has_all() {
+                            inbox.end();
+                            return io::Result::Ok(());
+                        }
+                        inbox.done();
                     }
                     yield_now().await;
                 }

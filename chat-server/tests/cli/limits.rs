@@ -30,13 +30,53 @@ fn peers_above_the_limit_are_told_and_those_in_the_room_are_fine() {
 }
 
 #[test]
+fn no_more_peers_are_let_in_than_there_are_descriptors_for() {
+    let args = ["--listen", "127.0.0.1:0", "--max-peers", "50"];
+    let mut server = Server::run(command_after("ulimit -n 40;", &args)).listening();
+    server.logs("--max-peers is 20");
+    let mut peers = Vec::from_iter((0..20).map(|_| server.connect()));
+    for peer in &mut peers {
+        assert_eq!(peer.line(), format!("You are {peer}"));
+    }
+    let mut late = server.connect();
+    late.half_close();
+    assert_eq!(late.rest(), "* the server is full, goodbye\n");
+    assert!(!server.logged().contains("cannot accept"));
+}
+
+#[test]
+fn the_system_is_asked_to_find_those_who_are_gone() {
+    // The connection on its side, as `ss` shows it, has a keepalive timer only if it was asked for.
+    for (flags, has) in [(&[][..], true), (&["--keepalive", "off"], false)] {
+        let server = Server::start(flags);
+        let peer = server.newcomer(&mut []);
+        assert_eq!(has_keepalive(&peer.to_string()), has, "{flags:?}");
+    }
+}
+
+/// Whether the connection that `peer` is the other end of has a keepalive timer: the timer of kind 2
+/// in Linux's list of connections.
+fn has_keepalive(peer: &str) -> bool {
+    let (_, port) = peer.rsplit_once(':').expect("an address and a port");
+    let port: u16 = port.parse().expect("a port");
+    let connections = std::fs::read_to_string("/proc/net/tcp").expect("Linux tells");
+    let ends_there = |line: &&str| {
+        let remote = line.split_whitespace().nth(2);
+        remote.is_some_and(|remote| remote.ends_with(&format!(":{port:04X}")))
+    };
+    let line = connections.lines().find(ends_there).expect("it is there");
+    let timer = line.split_whitespace().nth(5).expect("a timer");
+    timer.starts_with("02:")
+}
+
+#[test]
 fn without_descriptors_it_waits_and_recovers() {
     let args = ["--listen", "127.0.0.1:0", "--announce-up-to", "0"];
     let mut server = Server::run(command_after("ulimit -n 40;", &args)).listening();
     let mut peers = Vec::from_iter((0..60).map(|_| server.connect()));
     server.logs("cannot accept");
     let since = Instant::now();
-    let mut waiting = peers.split_off(20);
+    let waiting = peers.split_off(20);
     for peer in &mut peers {
         assert_eq!(peer.line(), format!("You are {peer}"));
     }
@@ -55,10 +95,10 @@ fn without_descriptors_it_waits_and_recovers() {
         "{refused} of {most}:\n{}",
         server.logged()
     );
-    drop(peers);
-    while !waiting.is_empty() {
-        let mut peer = waiting.remove(0);
-        assert_eq!(peer.line(), format!("You are {peer}"));
+    // The others are told as soon as there is a descriptor for each.
+    for mut peer in waiting {
+        assert_eq!(peer.line(), "* the server is full, goodbye");
     }
-    server.newcomer(&mut []);
+    drop(peers);
+    while server.connect().line() == "* the server is full, goodbye" {}
 }
