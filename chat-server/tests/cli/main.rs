@@ -1,6 +1,7 @@
 //! The server as a program: its flags, its streams, its signals and its limits.
 
 mod ends;
+mod fire;
 mod flags;
 mod limits;
 mod logging;

@@ -3,6 +3,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::{self, Display};
+use std::fs::{read_dir, read_to_string};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -140,6 +141,23 @@ impl Server {
         self.child.try_wait().expect("it is ours").is_none()
     }
 
+    /// Its resident memory, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs, on Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let size = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        1024 * size
+            .and_then(|kib| kib.parse::<u64>().ok())
+            .expect("so many kB")
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = read_dir(format!("/proc/{}/fd", self.child.id()));
+        open.expect("it runs, on Linux").count()
+    }
+
     /// Waits for its end.
     pub(crate) fn ended(mut self) -> Ended {
         let stdout = self.stdout.all();
@@ -271,6 +289,11 @@ impl Peer {
             .read_to_string(&mut rest)
             .expect("an orderly end");
         rest
+    }
+
+    /// Another handle on its connection.
+    pub(crate) fn stream(&self) -> TcpStream {
+        self.stream.get_ref().try_clone().expect("a descriptor")
     }
 
     pub(crate) fn half_close(&self) {

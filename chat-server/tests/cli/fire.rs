@@ -1,0 +1,308 @@
+//! Under fire: peers that stop, reset, flood and never finish, and a process that is killed or
+//! stopped. What holds for the others, and what is left behind afterwards.
+
+use crate::support::{PATIENCE, Peer, Server};
+use rustix::process::Signal;
+use socket2::SockRef;
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Waits for what must come to be.
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A test with thousands of peers has thousands of descriptors itself.
+fn allow_many_files() {
+    rlimit::increase_nofile_limit(u64::MAX).expect("the soft limit can be raised to the hard one");
+}
+
+/// So many peers in the room, of whom coming is not announced.
+fn crowd(server: &Server, size: usize) -> Vec<Peer> {
+    let mut peers = Vec::from_iter((0..size).map(|_| server.connect()));
+    for peer in &mut peers {
+        peer.hears(&format!("You are {peer}"));
+        if !peer.line().starts_with("Here now: ") {
+            panic!("{peer} is not alone");
+        }
+    }
+    peers
+}
+
+/// How many are here, as the server says when asked.
+fn members(peer: &mut Peer) -> usize {
+    peer.send("/who\n");
+    let roster = loop {
+        let line = peer.line();
+        if let Some(names) = line.strip_prefix("* here now: ") {
+            break names.to_owned();
+        }
+    };
+    match roster.rsplit_once(" and ") {
+        Some((shown, rest)) => {
+            let others = rest.strip_suffix(" others").expect("how many more");
+            shown.split(", ").count() + others.parse::<usize>().expect("a number")
+        }
+        None => roster.split(", ").count(),
+    }
+}
+
+#[test]
+fn five_hundred_that_stop_reading_cost_an_offset_each() {
+    allow_many_files();
+    let server = Server::start(&["--announce-up-to", "0", "--log-bytes", "1MiB"]);
+    let mut talker = server.connect();
+    talker.hears(&format!("You are {talker}"));
+    let _stopped = crowd(&server, 500);
+    let mut reader = server.connect();
+    reader.hears(&format!("You are {reader}"));
+    reader.line();
+    let before = server.resident();
+    // 20 times the log, and more than the sockets of all that do not read would take.
+    let text = "x".repeat(1000);
+    for round in 0..2000 {
+        for line in 0..10 {
+            talker.send(format!("{round}.{line} {text}\n"));
+        }
+        for line in 0..10 {
+            let expected = format!("{talker}: {round}.{line} {text}");
+            talker.hears(&expected);
+            reader.hears(&expected);
+        }
+    }
+    let grown = server.resident().saturating_sub(before);
+    // The log's megabyte, and for each that has stopped the rest of a line that it took in part.
+    assert!(grown < 6 * MIB, "{grown} bytes more");
+}
+
+#[test]
+fn two_thousand_come_back_after_the_server_was_killed() {
+    allow_many_files();
+    let args = ["--announce-up-to", "0"];
+    let mut server = Server::start(&args);
+    let address = server.address().to_string();
+    let mut first = server.connect();
+    first.hears(&format!("You are {first}"));
+    let peers = crowd(&server, 2000);
+    server.signal(Signal::KILL);
+    wait_until("it is dead", || !server.is_running());
+    drop((peers, first));
+
+    let server = Server::start(&["--listen", &address, "--announce-up-to", "0"]);
+    let (mut witness, before) = (server.connect(), server.descriptors());
+    witness.hears(&format!("You are {witness}"));
+    let peers = crowd(&server, 2000);
+    assert_eq!(members(&mut witness), 2001);
+    drop(peers);
+    wait_until("they have left", || members(&mut witness) == 1);
+    wait_until("their descriptors are closed", || {
+        server.descriptors() <= before + 1
+    });
+}
+
+#[test]
+fn ten_thousand_resets_leave_nothing_behind() {
+    // Unannounced: some may still be waiting to be accepted when the witness speaks.
+    let server = Server::start(&["--announce-up-to", "0"]);
+    let mut witness = server.newcomer(&mut []);
+    let flood = |count: usize| {
+        for number in 0..count {
+            let mut stream = TcpStream::connect(server.address()).expect("it listens");
+            if number % 3 == 0 {
+                // Some in the middle of a line.
+                let _ = stream.write_all(b"half a li");
+            }
+            let hard = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            hard.expect("an option");
+        }
+    };
+    let own = server.descriptors();
+    // What is allocated once, for so many at a time, is there after the first of them.
+    flood(2000);
+    wait_until("they have left", || members(&mut witness) == 1);
+    let before = server.resident();
+    flood(8000);
+    wait_until("they have left", || members(&mut witness) == 1);
+    wait_until("their descriptors are closed", || {
+        server.descriptors() <= own
+    });
+    let grown = server.resident().saturating_sub(before);
+    assert!(grown < 4 * MIB, "{grown} bytes more");
+    witness.say("still here", &mut []);
+}
+
+#[test]
+fn a_line_without_end_is_cut_long_before_a_gigabyte() {
+    let server = Server::start(&[]);
+    let mut witness = server.newcomer(&mut []);
+    let endless = server.newcomer(&mut [&mut witness]);
+    let before = server.resident();
+    let mut stream = endless.stream();
+    let piece = vec![b'x'; 1 << 20];
+    let mut sent = 0;
+    while sent < 1 << 30 {
+        match stream.write(&piece) {
+            Ok(bytes) => sent += bytes,
+            Err(error) => {
+                let cut = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+                assert!(cut.contains(&error.kind()), "{error}");
+                break;
+            }
+        }
+    }
+    assert!(sent < 1 << 30, "all of it was taken");
+    witness.hears(&format!("{endless} has left"));
+    let grown = server.resident().saturating_sub(before);
+    assert!(grown < 2 * MIB, "{grown} bytes more");
+}
+
+#[test]
+fn floods_of_nothing_and_of_names_cost_their_sender_alone() {
+    let server = Server::start(&["--log-bytes", "1MiB"]);
+    let mut witness = server.newcomer(&mut []);
+    let mut flood = server.newcomer(&mut [&mut witness]);
+    let before = server.resident();
+    flood.send("\n".repeat(200_000));
+    for number in 0..20_000 {
+        flood.send(format!("/name n{number}\n"));
+    }
+    flood.send("/name done\n");
+    flood.half_close();
+    // Whatever was skipped was told, and what came is whole lines of one of these kinds.
+    let (mut name, address) = (flood.to_string(), flood.to_string());
+    loop {
+        let line = witness.line();
+        if let Some(new) = line.strip_prefix(&format!("{name} is now ")) {
+            name = new.to_owned();
+        } else if line.starts_with("* ") && line.ends_with(" messages skipped") {
+            // The name may have changed meanwhile, but it says so itself.
+            let next = witness.line();
+            name = match next.split_once(" is now ") {
+                Some((_, new)) => new.to_owned(),
+                None => next.strip_suffix(": ").expect("an empty line").to_owned(),
+            };
+        } else if line == "done has left" {
+            break;
+        } else {
+            assert_eq!(line, format!("{address}: "));
+        }
+    }
+    let grown = server.resident().saturating_sub(before);
+    assert!(grown < 4 * MIB, "{grown} bytes more");
+    drop(flood);
+    witness.say("still here", &mut []);
+}
+
+#[test]
+fn who_gives_its_name_a_byte_at_a_time_has_no_longer_than_others() {
+    let server = Server::start(&["--names", "ask", "--name-timeout", "1s"]);
+    let mut slow = server.connect();
+    assert_eq!(
+        slow.line(),
+        format!("* what is your name? (Enter for {slow})")
+    );
+    let mut stream = slow.stream();
+    let dripping = thread::spawn(move || {
+        while stream.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    assert_eq!(slow.rest(), "* no name for 1s, goodbye\n");
+    dripping.join().expect("it only writes");
+}
+
+#[test]
+fn who_talked_and_read_while_the_process_stood_still_is_not_cut() {
+    let limits = ["--idle-timeout", "2s", "--stall-timeout", "2s"];
+    let server = Server::start(&limits);
+    let mut a = server.newcomer(&mut []);
+    let mut b = server.newcomer(&mut [&mut a]);
+    a.say("before", &mut [&mut b]);
+    server.signal(Signal::STOP);
+    // Longer than both limits, and said while it cannot hear.
+    a.send("meanwhile\n");
+    b.send("I, too\n");
+    thread::sleep(Duration::from_secs(3));
+    server.signal(Signal::CONT);
+    for peer in [&mut a, &mut b] {
+        let heard = [peer.line(), peer.line()];
+        assert!(
+            heard.iter().any(|line| line.ends_with(": meanwhile")),
+            "{heard:?}"
+        );
+        assert!(
+            heard.iter().any(|line| line.ends_with(": I, too")),
+            "{heard:?}"
+        );
+    }
+    a.say("after", &mut [&mut b]);
+}
+
+#[test]
+fn a_signal_under_load_gives_all_the_same_end_or_tells_what_is_missing() {
+    let server = Server::start(&["--log-bytes", "64KiB", "--patience", "0s"]);
+    let mut talkers = vec![server.newcomer(&mut [])];
+    for _ in 0..4 {
+        let mut others = Vec::from_iter(&mut talkers);
+        let next = server.newcomer(&mut others);
+        talkers.push(next);
+    }
+    let listening = Vec::from_iter(talkers.into_iter().map(|mut peer| {
+        let mut stream = peer.stream();
+        thread::spawn(move || {
+            // Ends when the server no longer takes it.
+            for number in 0.. {
+                if stream.write_all(format!("{number}\n").as_bytes()).is_err() {
+                    break;
+                }
+            }
+        });
+        thread::spawn(move || peer.rest())
+    }));
+    thread::sleep(Duration::from_millis(300));
+    server.signal(Signal::TERM);
+    let ended = server.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let transcripts = Vec::from_iter(
+        listening
+            .into_iter()
+            .map(|peer| peer.join().expect("an end")),
+    );
+    let ends = transcripts.iter().map(|all| {
+        let all = all
+            .strip_suffix("* server is going down\n")
+            .expect("it was told");
+        // The messages before are numbered by whoever got them all.
+        let mut told = 0;
+        let mut last = "";
+        for line in all.lines() {
+            let skipped = line
+                .strip_prefix("* ")
+                .and_then(|line| line.strip_suffix(" messages skipped"));
+            match skipped {
+                Some(count) => told += count.parse::<u64>().expect("a number"),
+                None => {
+                    told += 1;
+                    last = line;
+                }
+            }
+        }
+        (told, last.to_owned())
+    });
+    let ends = Vec::from_iter(ends);
+    // They joined one after the other, so each later one has one arrival less to hear of.
+    let (first, last) = &ends[0];
+    for (end, line) in &ends {
+        assert_eq!(line, last);
+        assert_eq!(end, first, "{ends:?}");
+    }
+}
