@@ -1,8 +1,11 @@
 //! How fast a peer may talk: what is beyond that is neither lost nor heard, but waits with its
 //! sender.
 
+use async_trait::async_trait;
 use chat_core::session::{Rate, SessionConfig};
-use chat_core::transport::{IoTransport, memory};
+use chat_core::transport::{
+    DeliverHalf, Feed, Inbox, IoTransport, ReceiveHalf, Received, Transport, memory,
+};
 use chat_core::{Delivery, EventKind, Hub, HubConfig, LeaveReason, Member};
 use chat_server::{Incoming, Listener, ServerConfig, serve};
 use chat_tests::memory::{CAPACITY, Peer, all_idle, join, spawn};
@@ -62,7 +65,7 @@ async fn a_flood_is_heard_at_its_rate_and_none_of_it_is_lost() {
 #[tokio::test(start_paused = true)]
 async fn what_is_beyond_the_rate_stays_with_its_sender() {
     let hub = Hub::new(HubConfig::default());
-    let (transport, stream) = memory::pair(64);
+    let (transport, stream) = memory::pair(CAPACITY);
     spawn(&hub, "mem:1", transport, &limited());
     let (mut echo, mut stream) = tokio::io::split(stream);
     tokio::spawn(async move { tokio::io::copy(&mut echo, &mut tokio::io::sink()).await });
@@ -79,7 +82,7 @@ async fn what_is_beyond_the_rate_stays_with_its_sender() {
     assert!((319..=320).contains(&published), "{published}");
     // What the connection holds, and what one read brings.
     assert!(
-        sent <= published + 64 + 1024,
+        sent <= published + CAPACITY as u64 + 1024,
         "{sent} taken, {published} published"
     );
 }
@@ -164,6 +167,55 @@ async fn commands_and_refused_lines_count_as_lines() {
     assert!(start.elapsed() >= SECOND / 5, "{:?}", start.elapsed());
 }
 
+/// All that a peer ever says, in one go, as some transports of messages give it.
+struct Speech(Vec<String>);
+
+impl Transport for Speech {
+    fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
+        (self, Box::new(Silence))
+    }
+}
+
+#[async_trait]
+impl ReceiveHalf for Speech {
+    async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
+        for message in self.0.drain(..) {
+            inbox.text(&message);
+        }
+        Ok(Received::End)
+    }
+}
+
+struct Silence;
+
+#[async_trait]
+impl DeliverHalf for Silence {
+    async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
+        feed.take();
+        Ok(())
+    }
+
+    async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_come_at_once_with_the_end_wait_their_turn() {
+    let hub = Hub::new(HubConfig::default());
+    let mut watcher = join(&hub, "watcher");
+    let speech = Speech(numbered(0..100));
+    let start = Instant::now();
+    let session = spawn(&hub, "mem:1", speech, &limited());
+    sleep(SECOND / 100).await;
+    assert_eq!(messages(&mut watcher), numbered(0..20));
+    let ended = session.await.expect("it does not panic");
+    assert_eq!(ended, Ok(LeaveReason::Left));
+    assert_eq!(messages(&mut watcher), numbered(20..100));
+    let (least, most) = (16 * SECOND, 17 * SECOND);
+    assert!((least..most).contains(&start.elapsed()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -221,14 +273,14 @@ proptest! {
 
 // The server, with peers that say they come from somewhere.
 
-type Transport = IoTransport<tokio::io::ReadHalf<DuplexStream>, tokio::io::WriteHalf<DuplexStream>>;
+type Stream = IoTransport<tokio::io::ReadHalf<DuplexStream>, tokio::io::WriteHalf<DuplexStream>>;
 
-struct Somewhere(mpsc::UnboundedReceiver<Incoming<Transport>>);
+struct Somewhere(mpsc::UnboundedReceiver<Incoming<Stream>>);
 
 impl Listener for Somewhere {
-    type Transport = Transport;
+    type Transport = Stream;
 
-    async fn accept(&mut self) -> io::Result<Incoming<Transport>> {
+    async fn accept(&mut self) -> io::Result<Incoming<Stream>> {
         match self.0.recv().await {
             Some(peer) => Ok(peer),
             None => std::future::pending().await,
@@ -237,7 +289,7 @@ impl Listener for Somewhere {
 }
 
 struct World {
-    door: mpsc::UnboundedSender<Incoming<Transport>>,
+    door: mpsc::UnboundedSender<Incoming<Stream>>,
     hub: Hub,
     came: u32,
 }

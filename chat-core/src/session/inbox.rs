@@ -105,10 +105,7 @@ impl<'a> Inbox<'a> {
     }
 
     /// Until when nothing can be taken in, as the peer has talked too fast.
-    pub(crate) fn waits(&mut self) -> Option<Instant> {
-        if self.conversation.is_over() {
-            *self.meter = None;
-        }
+    pub(crate) fn waits(&self) -> Option<Instant> {
         self.meter.as_ref().and_then(|meter| meter.waits())
     }
 
