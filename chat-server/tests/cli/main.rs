@@ -5,4 +5,5 @@ mod fire;
 mod flags;
 mod limits;
 mod logging;
+#[allow(dead_code, reason = "`chaos` uses the rest")]
 mod support;

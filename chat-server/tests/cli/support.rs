@@ -152,6 +152,17 @@ impl Server {
             .expect("so many kB")
     }
 
+    /// How long it has used a processor, its threads together.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let threads =
+            read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs, on Linux");
+        let nanos = threads.flatten().filter_map(|thread| {
+            let stat = read_to_string(thread.path().join("schedstat")).ok()?;
+            stat.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanos.sum())
+    }
+
     /// How many descriptors it has open.
     pub(crate) fn descriptors(&self) -> usize {
         let open = read_dir(format!("/proc/{}/fd", self.child.id()));
@@ -266,6 +277,19 @@ impl Peer {
         self.stream.read_line(&mut line).expect("a line comes");
         assert_eq!(line.pop(), Some('\n'), "the end of {self}");
         line
+    }
+
+    /// The next line, if it comes in so many seconds.
+    pub(crate) fn line_within(&mut self, seconds: u64) -> Option<String> {
+        let timeout = |time| self.stream.get_ref().set_read_timeout(Some(time));
+        timeout(Duration::from_secs(seconds)).expect("an option");
+        let mut line = String::new();
+        let read = self.stream.read_line(&mut line);
+        let timeout = |time| self.stream.get_ref().set_read_timeout(Some(time));
+        timeout(PATIENCE).expect("an option");
+        read.ok()?;
+        line.pop()?;
+        Some(line)
     }
 
     #[track_caller]

@@ -1,0 +1,96 @@
+//! Faults that take minutes, or a network of their own. Not part of `cargo test`:
+//!
+//! ```text
+//! cargo test -p chat-server --test chaos -- --ignored --test-threads 1 --nocapture
+//! ```
+//!
+//! Those of the network need Linux, root, and `ip` of iproute2. They print figures.
+
+#[path = "../cli/support.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod support;
+
+mod network;
+
+use rustix::process::Signal;
+use std::thread;
+use std::time::{Duration, Instant};
+use support::{Peer, Server, command_after};
+
+fn kernel_socket_pages() -> u64 {
+    let stat = std::fs::read_to_string("/proc/net/sockstat").expect("Linux tells");
+    let tcp = stat.lines().find(|line| line.starts_with("TCP:"));
+    let pages = tcp.and_then(|line| line.rsplit_once("mem "));
+    pages
+        .and_then(|(_, pages)| pages.trim().parse().ok())
+        .expect("pages of TCP memory")
+}
+
+#[test]
+#[ignore = "looks at the memory of the whole system"]
+fn five_hundred_that_never_read_take_little_of_the_kernel() {
+    rlimit::increase_nofile_limit(u64::MAX).expect("the soft limit can be raised");
+    let server = Server::start(&["--announce-up-to", "0"]);
+    let mut talker = server.connect();
+    talker.hears(&format!("You are {talker}"));
+    let stopped = Vec::from_iter((0..500).map(|_| server.connect()));
+    let (pages, resident) = (kernel_socket_pages(), server.resident());
+    let text = "x".repeat(1000);
+    let mut most = 0;
+    for _ in 0..30_000 {
+        talker.send(format!("{text}\n"));
+        talker.line();
+        most = most.max(kernel_socket_pages());
+    }
+    let kernel = (most.saturating_sub(pages)) * 4096;
+    let grown = server.resident().saturating_sub(resident);
+    println!("500 that never read, 30 MB said: kernel {kernel} bytes more, server {grown}");
+    // What they can receive is theirs: the kernel's receive buffers, up to 6 MiB each, are counted here
+    // too, as both ends are on this machine. What waits to be sent is at most 16 KiB ahead of it.
+    let each = kernel / stopped.len() as u64;
+    assert!(each < 512 * 1024, "{each} bytes for each");
+    assert!(grown < 14 << 20, "{grown} bytes in the server");
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn a_minute_of_standing_still_cuts_nobody() {
+    let limits = ["--idle-timeout", "10s", "--stall-timeout", "10s"];
+    let server = Server::start(&limits);
+    let mut a = server.newcomer(&mut []);
+    let mut b = server.newcomer(&mut [&mut a]);
+    server.signal(Signal::STOP);
+    a.send("meanwhile\n");
+    b.send("meanwhile\n");
+    thread::sleep(Duration::from_secs(60));
+    server.signal(Signal::CONT);
+    for peer in [&mut a, &mut b] {
+        for _ in 0..2 {
+            assert!(peer.line().ends_with(": meanwhile"));
+        }
+    }
+    a.say("after", &mut [&mut b]);
+}
+
+#[test]
+#[ignore = "measures the processor"]
+fn without_descriptors_it_hardly_uses_the_processor() {
+    let args = ["--listen", "127.0.0.1:0"];
+    let server = Server::run(command_after("ulimit -n 40;", &args)).listening();
+    // Half of them are refused, and each refusal keeps its descriptor until its peer has gone.
+    let _peers = Vec::from_iter((0..200).map(|_| server.connect()));
+    let before = server.processor_time();
+    let since = Instant::now();
+    thread::sleep(Duration::from_secs(5));
+    let used = (server.processor_time() - before).as_secs_f64() / since.elapsed().as_secs_f64();
+    println!(
+        "out of descriptors, 160 waiting: {:.2} % of a core",
+        used * 100.0
+    );
+    assert!(used < 0.05, "{used} of a core");
+}
+
+/// A peer in this process, for the network tests.
+fn peer(address: &str) -> Peer {
+    Peer::connect(address.parse().expect("an address"))
+}
