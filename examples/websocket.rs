@@ -191,3 +191,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         served = async { axum::serve(http, app).await } => Ok(served?),
     }
 }
+
+#[cfg(test)]
+#[path = "websocket/tests.rs"]
+mod tests;

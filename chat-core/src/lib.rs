@@ -5,7 +5,8 @@
 //! [`publish`](Hub::publish). A [`Member`] reads as a stream of [`Delivery`], one at a time or
 //! [many](Member::recv_many). Whoever has a connection of any kind makes a member of it by
 //! [`session::run`], over the [`Transport`](transport::Transport) trait; `chat-server` does
-//! so for TCP.
+//! so for TCP. With the feature `testkit` there is `chat_core::testkit`, which checks a transport
+//! that you write.
 //!
 //! ```
 //! use chat_core::{Delivery, Hub, HubConfig};
@@ -44,6 +45,8 @@ mod name;
 pub mod session;
 mod shared;
 mod state;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod text;
 pub mod transport;
 mod zones;

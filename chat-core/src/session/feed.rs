@@ -134,6 +134,12 @@ impl Feed {
         String::from_utf8_lossy(&notices).into_owned()
     }
 
+    /// What says how many bytes were taken, while a call of the transport has the feed.
+    #[cfg(feature = "testkit")]
+    pub(crate) fn meter(&self) -> Arc<Desk> {
+        self.desk.clone()
+    }
+
     /// Takes in what the other half of the session has handed over.
     fn read_post(&mut self) {
         if !self.desk.has_post() {

@@ -46,7 +46,10 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
-        (Box::new(Reader(self.reader)), Box::new(Writer(self.writer)))
+        (
+            Box::new(Reader(self.reader)),
+            Box::new(Writer(Some(self.writer))),
+        )
     }
 }
 
@@ -71,14 +74,16 @@ impl<R: AsyncRead + Send + Unpin> ReceiveHalf for Reader<R> {
     }
 }
 
-struct Writer<W>(W);
+/// None when it was closed: a pipe has no other way to say so than to be dropped.
+struct Writer<W>(Option<W>);
 
 #[async_trait]
 impl<W: AsyncWrite + Send + Unpin> DeliverHalf for Writer<W> {
     async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
+        let writer = self.0.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         poll_fn(|cx| {
             let mut full = false;
-            let given = feed.lend(|bytes| match Pin::new(&mut self.0).poll_write(cx, bytes) {
+            let given = feed.lend(|bytes| match Pin::new(&mut *writer).poll_write(cx, bytes) {
                 Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(taken) => taken,
                 // The writer has the waker now, and the feed takes its bytes back.
@@ -94,10 +99,14 @@ impl<W: AsyncWrite + Send + Unpin> DeliverHalf for Writer<W> {
             }
         })
         .await?;
-        self.0.flush().await
+        writer.flush().await
     }
 
     async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
-        self.0.shutdown().await
+        if let Some(writer) = &mut self.0 {
+            writer.shutdown().await?;
+        }
+        self.0 = None;
+        Ok(())
     }
 }

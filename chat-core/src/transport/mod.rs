@@ -56,6 +56,9 @@
 //! }
 //! ```
 //!
+//! Whether it keeps the rules that are written below, `chat_core::testkit` finds out, behind the
+//! feature `testkit`.
+//!
 //! To have such peers counted and drained together with others, give them to
 //! `chat_server::serve` by a `Listener` of your own.
 
@@ -125,7 +128,9 @@ pub trait DeliverHalf: Send {
     ///
     /// # Errors
     ///
-    /// An error means that the connection broke: the session ends at once.
+    /// An error means that the connection broke: nothing more is delivered, and the session ends
+    /// as soon as it has heard what the peer had sent, at most after
+    /// [`SessionConfig::linger`](crate::session::SessionConfig::linger).
     async fn deliver(&mut self, feed: &mut Feed) -> std::io::Result<()>;
 
     /// Tells the peer that nothing more will come, after everything was delivered, and why.
