@@ -145,6 +145,12 @@ impl LineDecoder {
         self.reset();
     }
 
+    /// The bytes of memory for what is kept.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.capacity()
+    }
+
     /// Takes bytes that hold no command.
     fn data(&mut self, run: &[u8], on_line: &mut impl FnMut(Line<'_>)) -> Result<(), Endless> {
         let mut start = 0;

@@ -24,13 +24,13 @@ fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
         let given = decoder.push(chunk, &mut on_line);
         assert!(given.is_err() || !cut, "goes on after the cut");
         cut |= given.is_err();
-        let kept = decoder.kept.capacity();
+        let kept = decoder.kept();
         assert!(kept <= MAX + 1, "keeps {kept} bytes");
         let unfinished = decoder.unended > 0 && !decoder.too_long;
         assert!(unfinished || kept == 0, "keeps a buffer");
     }
     decoder.finish(&mut on_line);
-    assert_eq!(decoder.kept.capacity(), 0);
+    assert_eq!(decoder.kept(), 0);
     (lines, cut)
 }
 

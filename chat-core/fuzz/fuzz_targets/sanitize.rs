@@ -1,0 +1,5 @@
+//! See `chat_core_fuzz::sanitize`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core_fuzz::sanitize::check(data));
