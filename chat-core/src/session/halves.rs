@@ -13,6 +13,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
+/// A timer that runs out so much later than it was to has run out while the process stood still.
+const LATE: Duration = Duration::from_millis(2);
+
 /// Longer than any program runs.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 
@@ -164,6 +167,8 @@ struct Limits {
     lingers: Option<Instant>,
     /// What the timer is set to, or an earlier time.
     armed: Option<Instant>,
+    /// A limit was found over so late that the process must have stood still.
+    doubted: bool,
     config: SessionConfig,
 }
 
@@ -174,6 +179,7 @@ impl Limits {
             stuck: None,
             lingers: None,
             armed: None,
+            doubted: false,
         }
     }
 
@@ -230,6 +236,18 @@ impl Limits {
             let (names_itself, talks) = self.deadlines(desk);
             if over(self.lingers) {
                 return Verdict::Lingered;
+            }
+            let late = |limit: Option<Instant>| limit.is_some_and(|limit| limit + LATE <= now);
+            if !late(self.stalls()) && !late(names_itself) && !late(talks) {
+                self.doubted = false;
+            } else if !std::mem::replace(&mut self.doubted, true) {
+                // The runtime may not know yet what has come meanwhile: when a stopped process goes
+                // on, its wait for I/O is interrupted, and its timers are over.
+                self.armed = Some(now + LATE);
+                timer.as_mut().reset(now + LATE);
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Verdict::GoOn;
+                }
             }
             if over(self.stalls()) {
                 return Verdict::Stalled;
