@@ -16,7 +16,7 @@ use tracing::{debug, error, info, warn};
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// So many peers at most are being told that the server is full; more are just closed.
+/// So many peers at most are being told why they cannot come in; more are just closed.
 const REFUSALS: usize = 64;
 
 /// What comes of a session.
@@ -118,25 +118,27 @@ async fn accept_until(
                     origins.remove(report(ended));
                 }
                 let origin = origin(address);
-                let same = origin.map_or(0, |origin| origins.count(origin));
+                let is_crowd = |origin| origins.count(origin) >= config.max_peers_per_address;
                 let refused = if sessions.len() >= config.max_peers {
                     Some("the server is full")
-                } else if origin.is_some() && same >= config.max_peers_per_address {
+                } else if origin.is_some_and(is_crowd) {
                     Some("too many from your address")
                 } else {
                     None
                 };
                 let config = origin.map_or(&config.session, |_| &elsewhere);
-                if refused.is_none() {
-                    let session = sessions.spawn(session::run(hub, name, transport, config));
-                    if let Some(origin) = origin {
-                        origins.add(session.id(), origin);
+                match refused {
+                    None => {
+                        let session = sessions.spawn(session::run(hub, name, transport, config));
+                        if let Some(origin) = origin {
+                            origins.add(session.id(), origin);
+                        }
                     }
-                } else if let Some(why) = refused
-                    && refusals.len() < REFUSALS
-                {
-                    debug!(peer = %name, why, "refused");
-                    refusals.spawn(session::refuse(hub, name, transport, why, config));
+                    Some(why) if refusals.len() < REFUSALS => {
+                        debug!(peer = %name, why, "refused");
+                        refusals.spawn(session::refuse(hub, name, transport, why, config));
+                    }
+                    Some(_) => {}
                 }
             }
             Err(error) if is_of_one_connection(&error) => {
