@@ -1,7 +1,7 @@
 //! One order for all: many members that talk, come, go and rename themselves at the same time, and
 //! every record held against every other.
 
-use chat_core::{Batch, Hub, HubConfig, LeaveReason, TryRecvError};
+use chat_core::{Batch, Hub, HubConfig, JoinError, LeaveReason, PublishError, TryRecvError};
 use chat_tests::history::{Checked, History, Record, Said};
 use chat_tests::memory::{DEADLINE, join, join_with_roster, rename, timely};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -245,4 +245,48 @@ fn what_is_published_together_stands_together() {
         runs += 1;
     }
     assert_eq!(runs, PUBLISHERS * LINES);
+}
+
+#[test]
+fn when_the_numbers_run_out_the_hub_closes() {
+    for left_over in 0..4 {
+        let hub = Hub::starting_at(HubConfig::default(), u64::MAX - 3 - left_over);
+        let mut alice = join(&hub, "alice");
+        let bob = join(&hub, "bob");
+        let numbers: Vec<_> = (0..).map_while(|_| bob.publish("hi").ok()).collect();
+        assert_eq!(numbers.last(), Some(&(u64::MAX - 1)));
+        assert!(hub.is_closed());
+        drop(bob);
+        assert_eq!(hub.position(), u64::MAX);
+        let mut record = Record::of(&alice);
+        record.catch_up(&mut alice);
+        assert_eq!(record.check(), Ok(()));
+        assert_eq!(record.closed(), Some(LeaveReason::Closed));
+    }
+    // Also if it is a leaving for which there is none.
+    let hub = Hub::starting_at(HubConfig::default(), u64::MAX - 1);
+    drop(join(&hub, "alice"));
+    assert!(hub.is_closed());
+    let refused = hub.join("alice".parse().unwrap());
+    assert_eq!(refused.err(), Some(JoinError::Closed));
+}
+
+#[test]
+fn texts_for_which_there_are_too_few_numbers_are_refused_together() {
+    let texts = ["one", "two", "three"];
+    for (numbers, enough) in [(2, false), (3, true)] {
+        let hub = Hub::starting_at(HubConfig::default(), u64::MAX - 1 - numbers);
+        let alice = join(&hub, "alice");
+        let first = hub.position();
+        let published = hub.publish_many(alice.id(), &texts);
+        match enough {
+            true => assert_eq!(published, Ok(first..u64::MAX)),
+            false => assert_eq!(published, Err(PublishError::Closed)),
+        }
+        assert_eq!(hub.is_closed(), !enough);
+        let stats = hub.stats();
+        let expected = if enough { 3 } else { 0 };
+        assert_eq!(stats.published, expected);
+        assert_eq!(stats.position, first + expected);
+    }
 }

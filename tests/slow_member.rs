@@ -1,7 +1,7 @@
 //! What a slow member misses, what it is told of that, and that nobody else pays for it.
 
 use chat_core::session::SessionConfig;
-use chat_core::{Batch, Delivery, Hub, HubConfig, Member, TryRecvError};
+use chat_core::{Batch, Delivery, Hub, HubConfig, Member, Name, TryRecvError};
 use chat_tests::history::Record;
 use chat_tests::memory::{Peer, Transcript, all_idle, join};
 use std::time::Duration;
@@ -243,6 +243,25 @@ fn what_the_hub_holds_does_not_grow_with_slowness() {
     }
     let told = hub.stats();
     assert_eq!((told.bytes, told.events), (full.bytes, full.events));
+}
+
+#[test]
+fn the_smallest_log_holds_eight_lines_of_the_greatest_length() {
+    for max_text in [0, 64, 4096, 1 << 20] {
+        let hub = Hub::new(smallest(max_text));
+        // The longest name, of letters that are four bytes each.
+        let name = |first| Name::assigned(&format!("{first}:{}", "\u{20000}".repeat(62))).unwrap();
+        let member = hub.join(name('a')).unwrap();
+        let text = "x".repeat(max_text);
+        for _ in 0..8 {
+            member.publish(&text).unwrap();
+        }
+        assert!(hub.stats().events >= 8, "texts: {:?}", hub.stats());
+        for first in "bcdefghi".chars() {
+            hub.rename(member.id(), name(first)).unwrap();
+        }
+        assert!(hub.stats().events >= 8, "renamings: {:?}", hub.stats());
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a hub can be told.
 
+use crate::name::Name;
 use std::time::Duration;
 
 const MAX_TEXT: usize = 16 << 20;
@@ -64,8 +65,10 @@ impl HubConfig {
     /// Brings what makes no sense to the nearest that does.
     pub(crate) fn within_bounds(mut self) -> Self {
         self.max_text = self.max_text.min(MAX_TEXT);
-        // Names, the phrase and the line end; and half of a log of shortest lines is index.
-        let least = (self.max_text + 512) * 8;
+        // Two names of letters that are four bytes each, what stands between, and the line end.
+        let longest = self.max_text + 2 * 4 * Name::MAX_ASSIGNED_CHARS + 9;
+        // A fifth is index.
+        let least = longest * 8 * 5 / 4;
         self.log_bytes = self.log_bytes.clamp(least, MAX_LOG);
         self
     }

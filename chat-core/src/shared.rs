@@ -153,7 +153,7 @@ impl Shared {
     pub(crate) fn publish<'a>(
         &self,
         id: MemberId,
-        texts: impl Iterator<Item = &'a str>,
+        texts: impl ExactSizeIterator<Item = &'a str>,
     ) -> Result<Range<u64>, PublishError> {
         let published = self.change(|state| state.publish(id, texts));
         published.map_err(|refused| match refused {

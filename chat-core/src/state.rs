@@ -121,12 +121,16 @@ impl State {
     pub(crate) fn publish<'a>(
         &mut self,
         id: MemberId,
-        texts: impl Iterator<Item = &'a str>,
+        texts: impl ExactSizeIterator<Item = &'a str>,
     ) -> Result<Range<u64>, Refused> {
         self.check_open()?;
         // Cloned once per batch: the log is written to while it is read.
         let name = self.members.name(id).ok_or(Refused::NotHere)?.clone();
         let first = self.log.head();
+        if u64::MAX - first < texts.len() as u64 {
+            // All of them or none.
+            return Err(self.no_number_left());
+        }
         for text in texts {
             self.append(EventKind::Message, &name, text)?;
             self.messages += 1;
@@ -317,11 +321,14 @@ impl State {
     }
 
     fn append(&mut self, kind: EventKind, name: &Name, text: &str) -> Result<u64, Refused> {
-        self.log.append(kind, name.as_str(), text).ok_or_else(|| {
-            // 2^64 events: there is no number left, so no order to promise.
-            self.close();
-            Refused::Closed
-        })
+        let number = self.log.append(kind, name.as_str(), text);
+        number.ok_or_else(|| self.no_number_left())
+    }
+
+    /// 2^64 events: there is no order to promise any more.
+    fn no_number_left(&mut self) -> Refused {
+        self.close();
+        Refused::Closed
     }
 
     fn check_open(&self) -> Result<(), Refused> {

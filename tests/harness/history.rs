@@ -7,6 +7,7 @@
 //! - *Exact suffix, exact gaps*: from the arrival on, events and gaps tile the numbers.
 //! - *Sender FIFO*: what a member said has increasing numbers between its arrival and leaving,
 //!   and is what the others were given under these.
+//! - *Silence after leave*: where it left is its leaving, and the hub's end is after everything.
 //! - *Presence, atomic join, leave once*: every roster is the one before it with the arrivals,
 //!   renamings and leavings in between, in order; nobody arrives twice, leaves twice, or speaks
 //!   who is not there.
@@ -41,11 +42,7 @@ impl Record {
 
     /// Takes down all that a batch holds.
     pub fn push_batch(&mut self, batch: &Batch) {
-        self.items.extend(batch.iter().map(|item| match item {
-            Delivery::Event(event) => Delivery::Event(event.to_owned()),
-            Delivery::Gap { missed } => Delivery::Gap { missed },
-            Delivery::Closed(reason) => Delivery::Closed(reason),
-        }));
+        self.items.extend(owned(batch));
     }
 
     /// Reads, one by one, all that there is for the member now.
@@ -148,6 +145,15 @@ impl Record {
     }
 }
 
+/// The items of a batch, which own their lines.
+pub fn owned(batch: &Batch) -> impl Iterator<Item = Delivery> {
+    batch.iter().map(|item| match item {
+        Delivery::Event(event) => Delivery::Event(event.to_owned()),
+        Delivery::Gap { missed } => Delivery::Gap { missed },
+        Delivery::Closed(reason) => Delivery::Closed(reason),
+    })
+}
+
 /// What one member published, in the order of its calls.
 #[derive(Clone, Debug)]
 pub struct Said {
@@ -236,6 +242,18 @@ impl History {
         self.rosters.push(roster);
     }
 
+    /// How many gaps its members were told of, and how many events these hid.
+    pub fn told(&self) -> (u64, u64) {
+        let records = self.records.iter();
+        let told = records.map(|record| (record.gaps() as u64, record.missed()));
+        told.fold((0, 0), |sum, told| (sum.0 + told.0, sum.1 + told.1))
+    }
+
+    /// How many texts its members published.
+    pub fn said(&self) -> u64 {
+        self.said.iter().map(|said| said.texts.len() as u64).sum()
+    }
+
     /// Takes over what another has.
     pub fn merge(&mut self, other: Self) {
         self.records.extend(other.records);
@@ -261,9 +279,12 @@ impl History {
                 }
             }
         }
-        self.check_ends()?;
+        let end = self.check_ends()?;
+        if let Some((_, event)) = events.range(end..).next() {
+            return Err(format!("{event:?} is after the hub's end at {end}"));
+        }
         for said in &self.said {
-            said.check(&events)?;
+            said.check(&events, end)?;
         }
         let rosters = match self.quiet {
             true => 0,
@@ -276,14 +297,15 @@ impl History {
         })
     }
 
-    fn check_ends(&self) -> Result<(), String> {
+    /// Gives the number before which the hub was closed, as far as anybody knows.
+    fn check_ends(&self) -> Result<u64, String> {
         let closed = |record: &&Record| record.closed() == Some(LeaveReason::Closed);
         let mut ends = self.records.iter().filter(closed);
         let Some(first) = ends.next() else {
-            return Ok(());
+            return Ok(u64::MAX);
         };
         match ends.find(|other| other.next() != first.next()) {
-            None => Ok(()),
+            None => Ok(first.next()),
             Some(other) => Err(format!(
                 "the hub's end is {} to {}, {} to {}",
                 first.next(),
@@ -296,6 +318,11 @@ impl History {
 
     /// Gives how many rosters followed from the one before.
     fn check_presence(&self, events: &BTreeMap<u64, &Event>) -> Result<usize, String> {
+        let is_leaving = |event: &Event| matches!(event.kind(), EventKind::Left(_));
+        let mut ends = self.said.iter().filter_map(|said| events.get(&said.until));
+        if let Some(event) = ends.find(|event| !is_leaving(event)) {
+            return Err(format!("{event:?} is where somebody left"));
+        }
         let mut rosters: Vec<_> = self.rosters.iter().collect();
         rosters.sort_by_key(|roster| roster.position);
         let mut checked = 0;
@@ -331,11 +358,10 @@ impl History {
 }
 
 impl Said {
-    fn check(&self, events: &BTreeMap<u64, &Event>) -> Result<(), String> {
-        let mut from = self.from;
+    fn check(&self, events: &BTreeMap<u64, &Event>, end: u64) -> Result<(), String> {
+        let (mut from, until) = (self.from, self.until.min(end));
         for (number, text) in &self.texts {
-            if !(from..self.until).contains(number) {
-                let until = self.until;
+            if !(from..until).contains(number) {
                 return Err(format!("{text:?} got {number}, not in {from}..{until}"));
             }
             from = number + 1;

@@ -118,6 +118,17 @@ fn a_sender_out_of_order_or_place_is_found() {
 }
 
 #[test]
+fn what_is_after_an_end_or_in_its_place_is_found() {
+    broken("after the hub's end", |h| {
+        h.records[0].items.pop();
+        h.records[1].items.truncate(4);
+        h.records[1].push(Delivery::Closed(LeaveReason::Closed));
+    });
+    broken("not in", |h| h.said[0].push(8, "z"));
+    broken("where somebody left", |h| h.said[0].left(5));
+}
+
+#[test]
 fn a_roster_that_does_not_fit_is_found() {
     let swap = |h: &mut History| h.rosters[2].names.swap(0, 1);
     broken("lead to", swap);
