@@ -251,6 +251,34 @@ async fn a_peer_that_was_let_go_but_takes_nothing_is_cut_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_silent_too_long_while_the_hub_closes_is_told_that_it_closes() {
+    let hub = hub();
+    let talker = join(&hub, "talker");
+    let mut config = SessionConfig::default();
+    config.idle_timeout = Some(10 * SECOND);
+    let mut peer = stalled(&hub, &talker, &config).await;
+    hub.close();
+    sleep(11 * SECOND).await;
+    let last = peer.rest().await.pop();
+    assert_eq!(last.as_deref(), Some("* server is going down"));
+    assert_eq!(peer.ended().await, LeaveReason::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_something_while_the_hub_closes_is_told_that_it_closes() {
+    for command in ["/who", "/quit", "/name ann"] {
+        let hub = hub();
+        let talker = join(&hub, "talker");
+        let mut peer = stalled(&hub, &talker, &SessionConfig::default()).await;
+        hub.close();
+        peer.say(command).await;
+        let rest = peer.rest().await;
+        let notices = rest.iter().filter(|line| line.starts_with('*'));
+        assert_eq!(notices.collect::<Vec<_>>(), ["* server is going down"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_lingers_two_seconds_for_a_peer_that_does_not_close() {
     let hub = hub();
     let mut peer = greeted(&hub, &SessionConfig::default()).await;

@@ -13,6 +13,8 @@
 //!   who is not there.
 //! - *Drain*: `Closed` is last and once; who was closed by the hub has the same end as all such.
 
+pub mod lines;
+
 use chat_core::{Batch, Delivery, Event, EventKind, LeaveReason, Member, Roster, TryRecvError};
 use std::collections::BTreeMap;
 use std::ops::Range;

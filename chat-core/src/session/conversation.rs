@@ -243,7 +243,11 @@ impl Conversation {
             "name" => self.take_name(rest.trim()),
             "who" => {
                 let roster = self.hub.roster(notices::ROSTER_NAMES);
-                self.tell_at(notices::who(&roster), roster.position);
+                match roster.total {
+                    // The hub is closed; the last words say so.
+                    0 => self.over = true,
+                    _ => self.tell_at(notices::who(&roster), roster.position),
+                }
             }
             "help" => self.tell(notices::HELP.into()),
             "quit" => self.end(LeaveReason::Left, Some(notices::GOODBYE.into())),
@@ -355,8 +359,7 @@ impl Conversation {
     /// saying.
     fn end(&mut self, reason: LeaveReason, goodbye: Option<String>) {
         self.over = true;
-        self.desk.lock().goodbye = goodbye.map(String::into_boxed_str);
-        self.desk.leave(&self.hub, reason);
+        self.desk.leave_saying(&self.hub, reason, goodbye);
     }
 
     /// Says something to this peer alone, after what it answers has had its effect.

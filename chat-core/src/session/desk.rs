@@ -245,6 +245,14 @@ impl Desk {
         self.hand_over(|papers| *papers.ended.get_or_insert(reason))
     }
 
+    /// [`leave`](Self::leave), with these as the last words, unless another reason holds: who is let
+    /// go while the hub closes is told that.
+    pub(crate) fn leave_saying(&self, hub: &Hub, reason: LeaveReason, goodbye: Option<String>) {
+        if self.leave(hub, reason) == reason {
+            self.lock().goodbye = goodbye.map(String::into_boxed_str);
+        }
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().ended.is_some()
     }

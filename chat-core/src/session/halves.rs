@@ -294,8 +294,7 @@ impl Limits {
 }
 
 fn let_go(hub: &Hub, desk: &Desk, reason: LeaveReason, goodbye: String) -> Verdict {
-    desk.lock().goodbye = Some(goodbye.into());
-    desk.leave(hub, reason);
+    desk.leave_saying(hub, reason, Some(goodbye));
     Verdict::LetGo
 }
 
