@@ -10,15 +10,22 @@ use std::io::{IsTerminal, Write};
 use std::process::{ExitCode, exit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 /// As a shell reports a program that a signal has ended.
 const ENDED_BY_SIGNAL: i32 = 130;
 
+/// How many lines of the log may wait for who reads it.
+const LOG_LINES: usize = 1024;
+
 fn main() -> ExitCode {
     let args = Args::read();
-    start_logging();
-    match start(args) {
+    let log = start_logging();
+    let ended = start(args);
+    // What is still to be logged comes first.
+    drop(log);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "chat-server: {error}");
@@ -103,16 +110,20 @@ fn allow_many_files() -> u64 {
     }
 }
 
-fn start_logging() {
+/// The log ends when what this gives is dropped. It is written by a thread of its own, and a line
+/// for which there is no room is dropped: who does not read the log holds up nobody.
+fn start_logging() -> WorkerGuard {
+    let (log, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LOG_LINES)
+        .finish(std::io::stderr());
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
         .with_env_var("CHAT_LOG")
         .from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log)
         .with_ansi(std::io::stderr().is_terminal())
-        // Else it would panic about a stderr that is gone.
-        .log_internal_errors(false)
         .init();
+    guard
 }

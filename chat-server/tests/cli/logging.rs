@@ -23,6 +23,28 @@ fn it_serves_without_anybody_to_read_what_it_prints() {
 }
 
 #[test]
+fn it_serves_while_nobody_reads_its_log() {
+    // More lines than there is room for in a pipe, which nobody closes.
+    const GUESTS: usize = 2_000;
+    let (log, stderr) = std::io::pipe().expect("a pipe");
+    let mut chatty = command(&["--listen", "127.0.0.1:0"]);
+    chatty.env("CHAT_LOG", "debug").stderr(stderr);
+    let server = Server::run(chatty).listening();
+    for _ in 0..GUESTS {
+        let mut guest = server.connect();
+        guest.half_close();
+        guest.rest();
+    }
+    let mut a = server.newcomer(&mut []);
+    a.say("hello", &mut []);
+    server.signal(Signal::TERM);
+    assert_eq!(a.rest(), "* server is going down\n");
+    drop(a);
+    assert_eq!(server.ended().code, Some(0));
+    drop(log);
+}
+
+#[test]
 fn it_serves_when_stdout_is_gone() {
     for closed in [">&-", ">/dev/full"] {
         // On this address nobody else is given ports, so it is still free.

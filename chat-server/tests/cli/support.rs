@@ -66,7 +66,10 @@ impl Server {
     pub(crate) fn run(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the program runs");
         let stdout = Lines::of(child.stdout.take().expect("piped"));
-        let stderr = Lines::of(child.stderr.take().expect("piped"));
+        let stderr = match child.stderr.take() {
+            Some(stderr) => Lines::of(stderr),
+            None => Lines::of(std::io::empty()),
+        };
         Self {
             child,
             stdout,
