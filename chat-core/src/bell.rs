@@ -5,9 +5,10 @@
 //! and then looks at the hub's version again, a publisher changes the version and then looks
 //! who waits; so one of them sees the other.
 
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::SeqCst;
 use std::task::Waker;
 
 /// A member's place in its list, good for one ringing.
@@ -134,6 +135,7 @@ impl Bell {
 }
 
 #[cfg(test)]
+#[cfg(not(chat_loom))]
 mod tests {
     use super::*;
     use std::sync::Arc;
@@ -167,6 +169,8 @@ mod tests {
         assert!(bell.wait(&mut ticket, &waker, &version, 7));
         bell.ring();
         assert_eq!(count.0.load(SeqCst), 2);
+        drop(waker);
+        assert_eq!(Arc::strong_count(&count), 1, "who was woken is forgotten");
     }
 
     #[test]

@@ -48,10 +48,14 @@ mod hub;
 mod log;
 mod member;
 mod members;
+#[cfg(test)]
+#[cfg(chat_loom)]
+mod models;
 mod name;
 pub mod session;
 mod shared;
 mod state;
+mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod text;

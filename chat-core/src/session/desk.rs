@@ -5,10 +5,11 @@ use crate::event::LeaveReason;
 use crate::hub::Hub;
 use crate::member::Member;
 use crate::members::MemberId;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
 use tokio::time::Instant;
 

@@ -1,0 +1,132 @@
+//! Models: small scenes of threads at one hub, which loom plays in every order in which the threads
+//! can come to its locks and atomics, with every value that a load may give. A member that
+//! nobody wakes is a deadlock, which loom reports.
+//!
+//! ```console
+//! $ RUSTFLAGS='--cfg chat_loom' cargo test --release -p chat-core --lib models::
+//! ```
+//!
+//! `--release`, as loom gives a scene's first thread a stack of 32 KiB. A scene has more orders
+//! than anybody can wait for, so each says how many preemptions its orders have at most: how often
+//! a thread is stopped that could have gone on. `LOOM_MAX_PREEMPTIONS=3` sets another bound for all.
+
+pub(crate) mod atomic;
+mod bell;
+mod hub;
+mod leaving;
+mod session;
+
+use crate::config::HubConfig;
+use crate::event::{Delivery, Event, LeaveReason};
+use crate::hub::Hub;
+use crate::member::Member;
+use loom::model::Builder;
+use loom::sync::{Condvar, Mutex};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Runs a scene in every order that has at most so many preemptions.
+fn check(preemptions: usize, scene: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder.max_branches = 10_000;
+    builder.check(scene);
+}
+
+/// Wakes the thread that waits for a future.
+#[derive(Default)]
+struct Alarm {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        *self.rung.lock().unwrap() = true;
+        self.changed.notify_one();
+    }
+}
+
+/// Waits for a future; with a new waker for each poll, as only the last one has to be woken.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(alarm.clone());
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        let mut rung = alarm.rung.lock().unwrap();
+        while !*rung {
+            rung = alarm.changed.wait(rung).unwrap();
+        }
+    }
+}
+
+/// A hub with the smallest log there is.
+fn hub() -> Hub {
+    hub_that(|_| {})
+}
+
+fn hub_that(is: impl FnOnce(&mut HubConfig)) -> Hub {
+    let mut config = HubConfig {
+        log_bytes: 0,
+        max_text: 16,
+        ..HubConfig::default()
+    };
+    is(&mut config);
+    Hub::new(config)
+}
+
+fn join(hub: &Hub, name: &str) -> Member {
+    hub.join(name.parse().unwrap()).unwrap()
+}
+
+/// What a member was given, from its arrival to its end.
+struct Record {
+    from: u64,
+    events: Vec<Event>,
+    reason: LeaveReason,
+}
+
+impl Record {
+    /// Reads to the end, waiting if need be. Each number must come, in order, and nothing twice.
+    fn of(member: &mut Member) -> Self {
+        let (from, mut events) = (member.position(), Vec::new());
+        loop {
+            let next = from + events.len() as u64;
+            assert_eq!(member.position(), next);
+            match block_on(member.recv()).expect("the end comes only once") {
+                Delivery::Event(event) => {
+                    assert_eq!(event.seq(), next);
+                    events.push(event);
+                }
+                Delivery::Gap { missed } => panic!("{missed} missed in a log that holds it all"),
+                Delivery::Closed(reason) => {
+                    assert_eq!(block_on(member.recv()), None);
+                    return Self {
+                        from,
+                        events,
+                        reason,
+                    };
+                }
+            }
+        }
+    }
+
+    /// The number before which it ends.
+    fn end(&self) -> u64 {
+        self.from + self.events.len() as u64
+    }
+
+    fn lines(&self) -> Vec<&str> {
+        self.events.iter().map(Event::line).collect()
+    }
+
+    /// The line of an event, if it was given.
+    fn line(&self, seq: u64) -> Option<&str> {
+        let at = seq.checked_sub(self.from)?;
+        Some(self.events.get(at as usize)?.line())
+    }
+}

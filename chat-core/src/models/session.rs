@@ -1,0 +1,215 @@
+//! A session, whose task is woken by the hub, by its peer's lines and by its peer's room.
+
+use super::{block_on, check, hub, join};
+use crate::event::{Delivery, LeaveReason};
+use crate::hub::{Hub, JoinError};
+use crate::member::Member;
+use crate::name::Name;
+use crate::session::{self, Naming, SessionConfig};
+use crate::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
+use async_trait::async_trait;
+use loom::sync::Mutex;
+use loom::thread::spawn;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::{io, iter, mem};
+
+/// A connection: one end is the session's, the other the scene's.
+#[derive(Default)]
+struct Wire {
+    state: Mutex<WireState>,
+}
+
+#[derive(Default)]
+struct WireState {
+    /// What the peer has sent, and whether that is all.
+    sent: VecDeque<&'static str>,
+    ended: bool,
+    receiving: Option<Waker>,
+    /// What it was given, whether it takes more, and whether that was all.
+    given: String,
+    room: bool,
+    closed: bool,
+    delivering: Option<Waker>,
+}
+
+impl Wire {
+    /// What the peer does; wakes the half that waits for it.
+    fn change(&self, change: impl FnOnce(&mut WireState)) {
+        let wakers = {
+            let mut state = self.state.lock().unwrap();
+            change(&mut state);
+            let receiving = match state.ended || !state.sent.is_empty() {
+                true => state.receiving.take(),
+                false => None,
+            };
+            let delivering = match state.room {
+                true => state.delivering.take(),
+                false => None,
+            };
+            [receiving, delivering]
+        };
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+struct End(Arc<Wire>);
+
+impl Transport for End {
+    fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
+        (Box::new(Self(self.0.clone())), self)
+    }
+}
+
+#[async_trait]
+impl ReceiveHalf for End {
+    async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
+        let line = poll_fn(|cx| {
+            let mut wire = self.0.state.lock().unwrap();
+            match wire.sent.pop_front() {
+                Some(line) => Poll::Ready(Some(line)),
+                None if wire.ended => Poll::Ready(None),
+                None => {
+                    wire.receiving = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        });
+        let Some(line) = line.await else {
+            return Ok(Received::End);
+        };
+        inbox.text(line);
+        Ok(Received::More)
+    }
+}
+
+#[async_trait]
+impl DeliverHalf for End {
+    async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
+        poll_fn(|cx| {
+            let mut wire = self.0.state.lock().unwrap();
+            match wire.room {
+                true => Poll::Ready(()),
+                false => {
+                    wire.delivering = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        self.0.state.lock().unwrap().given += &feed.take();
+        Ok(())
+    }
+
+    /// The peer then ends, too.
+    async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
+        self.0
+            .change(|wire| (wire.closed, wire.ended) = (true, true));
+        Ok(())
+    }
+}
+
+/// Runs scenes of a session of `alice`, with a clock that stands still.
+fn check_session(scene: impl Fn(Hub, Arc<Wire>) + Sync + Send + 'static) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let _guard = runtime.enter();
+    check(3, move || scene(hub(), Arc::default()));
+}
+
+/// Runs the session to its end, and gives what that is and what its peer was given.
+fn converse(
+    hub: &Hub,
+    wire: &Arc<Wire>,
+    naming: Naming,
+) -> (Result<LeaveReason, JoinError>, String) {
+    let config = SessionConfig {
+        naming,
+        ..SessionConfig::default()
+    };
+    let name = Name::assigned("alice").unwrap();
+    let ended = block_on(session::run(hub, name, End(wire.clone()), &config));
+    let mut wire = wire.state.lock().unwrap();
+    assert!(wire.closed, "the peer was told");
+    (ended, mem::take(&mut wire.given))
+}
+
+/// The lines that a member has not read.
+fn lines(member: &mut Member) -> Vec<String> {
+    let line = |delivery: Delivery| match delivery {
+        Delivery::Event(event) => Some(event.line().into()),
+        _ => None,
+    };
+    iter::from_fn(|| member.try_recv().ok())
+        .filter_map(line)
+        .collect()
+}
+
+#[test]
+fn a_session_hears_its_peer_and_its_hub() {
+    check_session(|hub, wire| {
+        let mut bob = join(&hub, "bob");
+        let talker = spawn({
+            let (hub, id) = (hub.clone(), bob.id());
+            move || hub.publish(id, "yo").unwrap()
+        });
+        let peer = spawn({
+            let wire = wire.clone();
+            move || {
+                wire.change(|wire| wire.room = true);
+                wire.change(|wire| wire.sent.push_back("hi"));
+                wire.change(|wire| wire.ended = true);
+            }
+        });
+        let (ended, given) = converse(&hub, &wire, Naming::Given);
+        talker.join().unwrap();
+        peer.join().unwrap();
+        assert_eq!(ended, Ok(LeaveReason::Left));
+        // What it was given is what happened while it was there.
+        let all = lines(&mut bob);
+        let at = |line: &str| all.iter().position(|other| other == line).unwrap();
+        let mut expected = "You are alice\nHere now: bob\n".to_owned();
+        for line in &all[at("alice has arrived") + 1..at("alice has left")] {
+            expected += &format!("{line}\n");
+        }
+        assert_eq!(given, expected);
+        assert!(given.contains("alice: hi\n"));
+    });
+}
+
+/// The peer says nothing, and ends when it is told to.
+fn is_told_that_the_hub_closes(naming: Naming) {
+    check_session(move |hub, wire| {
+        let closing = spawn({
+            let hub = hub.clone();
+            move || hub.close()
+        });
+        let peer = spawn({
+            let wire = wire.clone();
+            move || wire.change(|wire| wire.room = true)
+        });
+        let (ended, given) = converse(&hub, &wire, naming);
+        closing.join().unwrap();
+        peer.join().unwrap();
+        assert!(matches!(
+            ended,
+            Ok(LeaveReason::Closed) | Err(JoinError::Closed)
+        ));
+        assert!(given.ends_with("* server is going down\n"), "{given}");
+    });
+}
+
+#[test]
+fn a_session_is_told_that_the_hub_closes() {
+    is_told_that_the_hub_closes(Naming::Given);
+}
+
+#[test]
+fn a_session_without_a_name_is_told_that_the_hub_closes() {
+    is_told_that_the_hub_closes(Naming::Ask);
+}
