@@ -1,6 +1,6 @@
 //! It goes on when there are too many peers, or too few descriptors.
 
-use crate::support::{Server, command_after};
+use crate::support::{Peer, Server, command_after};
 use std::time::Instant;
 
 #[test]
@@ -50,22 +50,23 @@ fn the_system_is_asked_to_find_those_who_are_gone() {
     for (flags, has) in [(&[][..], true), (&["--keepalive", "off"], false)] {
         let server = Server::start(flags);
         let peer = server.newcomer(&mut []);
-        assert_eq!(has_keepalive(&peer.to_string()), has, "{flags:?}");
+        assert_eq!(has_keepalive(&server, &peer), has, "{flags:?}");
     }
 }
 
-/// Whether the connection that `peer` is the other end of has a keepalive timer: the timer of kind 2
+/// Whether the server's end of its connection to `peer` has a keepalive timer: the timer of kind 2
 /// in Linux's list of connections.
-fn has_keepalive(peer: &str) -> bool {
-    let (_, port) = peer.rsplit_once(':').expect("an address and a port");
-    let port: u16 = port.parse().expect("a port");
-    let ends_there = |line: &&str| {
-        let remote = line.split_whitespace().nth(2);
-        remote.is_some_and(|remote| remote.ends_with(&format!(":{port:04X}")))
+fn has_keepalive(server: &Server, peer: &Peer) -> bool {
+    // Both ends, as an older connection to another server may have come from the same port.
+    let peer = peer.stream().local_addr().expect("it is connected");
+    let ends = [server.address(), peer].map(|end| format!(":{:04X}", end.port()));
+    let is_it = |line: &&str| {
+        let fields = line.split_whitespace().skip(1);
+        fields.zip(&ends).all(|(field, end)| field.ends_with(end))
     };
     loop {
         let connections = std::fs::read_to_string("/proc/net/tcp").expect("Linux tells");
-        let line = connections.lines().find(ends_there).expect("it is there");
+        let line = connections.lines().find(is_it).expect("it is there");
         let timer = line.split_whitespace().nth(5).expect("a timer");
         // Until the greeting is confirmed the timer is for sending it again.
         if !timer.starts_with("01:") {
