@@ -38,7 +38,7 @@ const SLOW: f64 = 60.0;
 #[command(bin_name = "cargo bench -p chat-server --")]
 #[command(after_help = "\
 The scenarios are fan10, fan100, fan1000, fan5000, ping1000, lat1000, rate1000, idle10k, stuck,
-churn, flood, turns; and growth, which is members, payload, publishers.")]
+churn, flood, turns; and growth, which is members, payload, publishers, deaf, deaf-rate.")]
 struct Args {
     /// What to measure [default: all but growth]
     #[arg(value_name = "SCENARIO", value_delimiter = ',')]

@@ -84,6 +84,7 @@ impl Run {
             "members" => format!("N = {}", self.members),
             "payload" => format!("{} B", self.payload),
             "publishers" => format!("{} of {}", self.publishers, self.members),
+            "deaf" | "deaf-rate" => format!("{}, N = {}", self.scenario, self.members),
             name => name.to_owned(),
         }
     }

@@ -99,6 +99,11 @@ const TABLES: &[Table] = &[
         scenarios: &["publishers"],
         columns: TALK,
     },
+    Table {
+        title: "100 members that read, the rest never: window 256, and 1,000 a second; 400 B",
+        scenarios: &["deaf", "deaf-rate"],
+        columns: TALK,
+    },
 ];
 
 /// Prints the tables that there are runs for.

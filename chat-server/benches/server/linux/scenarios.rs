@@ -71,7 +71,8 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
     talk("turns", 1000, resting(4000, 2000, 10)),
 ];
 
-/// How cost grows with members, with the size of payloads, and with publishers.
+/// How cost grows with members, with the size of payloads, with publishers, and with members that
+/// never read.
 pub(crate) fn growth() -> Vec<Scenario> {
     let saturated = plan(WINDOW, 1500);
     let members = [10, 30, 100, 300, 1000, 3000, 10_000, 19_000];
@@ -84,10 +85,22 @@ pub(crate) fn growth() -> Vec<Scenario> {
         publishers,
         ..talk("publishers", 1000, saturated)
     });
+    let deaf = [("deaf", WINDOW), ("deaf-rate", Pace::Rate(1000))].map(|(name, pace)| {
+        [0, 50, 500].map(|deaf| Scenario {
+            // So that the sockets of those that never read are full at once.
+            payload: 400,
+            action: Action::Talk {
+                plan: plan(pace, 6000),
+                deaf,
+            },
+            ..talk(name, 100 + deaf, saturated)
+        })
+    });
     members
         .into_iter()
         .chain(payload)
         .chain(publishers)
+        .chain(deaf.into_iter().flatten())
         .collect()
 }
 
@@ -149,6 +162,7 @@ impl Scenario {
                     Some(_) => resting(SHORT, SHORT / 2, 2),
                     None => plan(whole.pace, SHORT),
                 };
+                let deaf = deaf.min(5);
                 Action::Talk { plan: short, deaf }
             }
         };
