@@ -1,6 +1,6 @@
 //! Members that wait for a hub in which others publish, come, and close it.
 
-use super::{Record, block_on, check, hub, hub_that, join};
+use super::{Record, block_on, check, hub, hub_that, join, stopped_clock};
 use crate::batch::Batch;
 use crate::event::{Delivery, Event, LeaveReason};
 use crate::hub::{Hub, JoinError, PublishError};
@@ -161,13 +161,8 @@ enum Room {
 }
 
 fn who_waits_for_room_gets_it(by: Room) {
-    // Only the timer needs it, and its time never comes.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    let _guard = runtime.enter();
+    let clock = stopped_clock();
+    let _guard = clock.enter();
     check(3, move || {
         let hub = hub_that(|config| config.patience = Duration::from_secs(3600));
         let [mut slow, mut writer] = ["slow", "writer"].map(|name| join(&hub, name));

@@ -22,9 +22,11 @@ use crate::hub::Hub;
 use crate::member::Member;
 use loom::model::Builder;
 use loom::sync::{Condvar, Mutex};
+use std::mem::ManuallyDrop;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+use tokio::runtime::Runtime;
 
 /// Runs a scene in every order that has at most so many preemptions.
 fn check(preemptions: usize, scene: impl Fn() + Sync + Send + 'static) {
@@ -32,6 +34,16 @@ fn check(preemptions: usize, scene: impl Fn() + Sync + Send + 'static) {
     builder.preemption_bound.get_or_insert(preemptions);
     builder.max_branches = 10_000;
     builder.check(scene);
+}
+
+/// A runtime for timers, whose time never comes. It is never dropped: a scene that fails leaves them in
+/// it, while the stacks that they are on are gone.
+fn stopped_clock() -> ManuallyDrop<Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    ManuallyDrop::new(runtime.unwrap())
 }
 
 /// Wakes the thread that waits for a future.

@@ -1,6 +1,6 @@
 //! A session, whose task is woken by the hub, by its peer's lines and by its peer's room.
 
-use super::{block_on, check, hub, join};
+use super::{block_on, check, hub, join, stopped_clock};
 use crate::event::{Delivery, LeaveReason};
 use crate::hub::{Hub, JoinError};
 use crate::member::Member;
@@ -113,12 +113,8 @@ impl DeliverHalf for End {
 
 /// Runs scenes of a session of `alice`, with a clock that stands still.
 fn check_session(scene: impl Fn(Hub, Arc<Wire>) + Sync + Send + 'static) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    let _guard = runtime.enter();
+    let clock = stopped_clock();
+    let _guard = clock.enter();
     check(3, move || scene(hub(), Arc::default()));
 }
 
