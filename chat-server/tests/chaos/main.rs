@@ -4,7 +4,8 @@
 //! cargo test -p chat-server --test chaos -- --ignored --test-threads 1 --nocapture
 //! ```
 //!
-//! Those of the network need Linux, root, and `ip` of iproute2. They print figures.
+//! Those of the network need Linux, root, and `ip` of iproute2; the one of the clock, libfaketime. They
+//! print figures.
 
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "the other tests use the rest")]
@@ -13,9 +14,11 @@ mod support;
 mod network;
 
 use rustix::process::Signal;
+use std::fs::{DirEntry, read_dir};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{Peer, Server, command_after};
+use support::{Peer, Server, command, command_after};
 
 fn kernel_socket_pages() -> u64 {
     let stat = std::fs::read_to_string("/proc/net/sockstat").expect("Linux tells");
@@ -70,6 +73,52 @@ fn a_minute_of_standing_still_cuts_nobody() {
         }
     }
     a.say("after", &mut [&mut b]);
+}
+
+/// The library that shows a program another time of day, of the Debian package libfaketime.
+fn faketime() -> PathBuf {
+    let folders = read_dir("/usr/lib").expect("Linux has it").flatten();
+    let library = |folder: DirEntry| folder.path().join("faketime/libfaketimeMT.so.1");
+    let library = folders.map(library).find(|library| library.exists());
+    library.expect("libfaketime is installed")
+}
+
+#[test]
+#[ignore = "needs libfaketime"]
+fn a_clock_that_jumps_cuts_nobody() {
+    let jump = tempfile::NamedTempFile::new().expect("a file");
+    let args = ["--idle-timeout", "5s", "--stall-timeout", "5s"];
+    let mut command = command(&[&["--listen", "127.0.0.1:0"], &args[..]].concat());
+    command
+        .env("CHAT_LOG", "debug")
+        .env("LD_PRELOAD", faketime())
+        .env("FAKETIME_TIMESTAMP_FILE", jump.path())
+        .env("FAKETIME_NO_CACHE", "1")
+        // The other clock is one that cannot be set.
+        .env("DONT_FAKE_MONOTONIC", "1");
+    std::fs::write(jump.path(), "+0").expect("a file");
+    let mut server = Server::run(command).listening();
+    let mut a = server.newcomer(&mut []);
+    let mut years = Vec::new();
+    for time in ["+3000d", "-3000d", "+0"] {
+        std::fs::write(jump.path(), time).expect("a file");
+        a.say("what time is it?", &mut []);
+        let mut guest = server.newcomer(&mut [&mut a]);
+        guest.half_close();
+        guest.rest();
+        a.hears(&format!("{guest} has left"));
+        let logged = server.logs("session ended");
+        years.push(logged.split('-').next().and_then(|year| year.parse().ok()));
+    }
+    let [later, earlier, now] = years[..] else {
+        panic!("three times");
+    };
+    let now: i32 = now.expect("a year");
+    assert!(
+        later > Some(now + 5) && earlier < Some(now - 5),
+        "{years:?}"
+    );
+    a.say("still here", &mut []);
 }
 
 #[test]
