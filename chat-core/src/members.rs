@@ -318,4 +318,22 @@ mod tests {
             assert_eq!(names.find("key", |slot| slot == index), found);
         }
     }
+
+    /// Private, because from the outside a key that is left over is nothing but memory.
+    #[test]
+    fn who_has_left_leaves_nothing_behind() {
+        let mut members = Members::new();
+        for number in 0..100 {
+            let [one, two] = ["a", "b"].map(|letter| {
+                let name: Name = format!("{letter}{number}").parse().unwrap();
+                let keys = name.keys();
+                (name, keys)
+            });
+            let id = members.add(one.0, one.1);
+            members.rename(id, two.0, two.1);
+            members.leave(id, number, LeaveReason::Left);
+            members.release(id);
+        }
+        assert_eq!((members.names.table.len(), members.slots.len()), (0, 1));
+    }
 }
