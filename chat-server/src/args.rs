@@ -297,11 +297,4 @@ fn line_length(text: &str) -> Result<usize, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_flags_make_sense() {
-        Args::command().debug_assert();
-    }
-}
+mod tests;

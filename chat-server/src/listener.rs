@@ -71,8 +71,8 @@ pub trait Listener: Send {
 /// A peer's TCP connection.
 pub type TcpTransport = IoTransport<OwnedReadHalf, OwnedWriteHalf>;
 
-/// TCP sockets that listen, as one [`Listener`]. Connections get `TCP_NODELAY`: the hub
-/// coalesces, so that Nagle's algorithm could only delay.
+/// TCP sockets that listen, as one [`Listener`]. Connections get `TCP_NODELAY`, and what
+/// [`set_options`](Self::set_options) says.
 #[derive(Debug, Default)]
 pub struct TcpListeners {
     sockets: Vec<TcpListener>,
@@ -174,7 +174,6 @@ impl Listener for TcpListeners {
 
     async fn accept(&mut self) -> io::Result<Incoming<TcpTransport>> {
         let (stream, address) = poll_fn(|cx| self.poll_accept(cx)).await?;
-        stream.set_nodelay(true)?;
         self.options.apply(&stream)?;
         let (reader, writer) = stream.into_split();
         let transport = IoTransport::from_halves(reader, writer);

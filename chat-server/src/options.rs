@@ -44,6 +44,8 @@ impl Default for TcpOptions {
 impl TcpOptions {
     pub(crate) fn apply(&self, stream: &TcpStream) -> io::Result<()> {
         let socket = SockRef::from(stream);
+        // The hub coalesces, so that Nagle's algorithm could only delay.
+        socket.set_tcp_nodelay(true)?;
         if let Some(after) = self.keepalive {
             let questions = TcpKeepalive::new()
                 .with_time(after)
@@ -57,5 +59,36 @@ impl TcpOptions {
             socket.set_tcp_notsent_lowat(self.unsent_bytes)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// From outside not all of them can be seen, and what they do only in minutes.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn all_are_asked_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap());
+        let _peer = peer.await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let options = TcpOptions {
+            keepalive: Some(Duration::from_secs(7)),
+            user_timeout: Some(Duration::from_secs(8)),
+            unsent_bytes: 9000,
+        };
+        options.apply(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(7));
+        let between = socket.tcp_keepalive_interval().unwrap();
+        assert_eq!((between, QUESTIONS), (BETWEEN_QUESTIONS, 6));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), QUESTIONS);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), options.user_timeout);
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), 9000);
     }
 }

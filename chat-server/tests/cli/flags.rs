@@ -19,6 +19,13 @@ fn help_names_every_flag_and_variable() {
         "announce-up-to",
         "patience",
         "max-peers",
+        "max-peers-per-address",
+        "rate",
+        "rate-bytes",
+        "name-timeout",
+        "keepalive",
+        "send-ahead",
+        "threads",
         "grace",
     ] {
         let variable = flag.to_uppercase().replace('-', "_");

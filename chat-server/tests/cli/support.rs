@@ -12,6 +12,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Waits for what must come to be.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_chat-server");
 
 /// The program with its streams piped, and with no settings from the environment.
@@ -146,13 +156,43 @@ impl Server {
 
     /// Its resident memory, in bytes.
     pub(crate) fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that it has ever had, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, what: &str) -> u64 {
         let status = read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs, on Linux");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(what));
         let size = line.and_then(|line| line.trim().strip_suffix(" kB"));
         1024 * size
             .and_then(|kib| kib.parse::<u64>().ok())
             .expect("so many kB")
+    }
+
+    /// Stops it while it waits for something to happen, as a laptop that is closed does; its wait is
+    /// then interrupted when it goes on.
+    pub(crate) fn stop_asleep(&self) {
+        wait_until("it sleeps", || self.states().all(|state| state == 'S'));
+        self.signal(Signal::STOP);
+        // Else it might still see what is sent next.
+        wait_until("it has stopped", || self.states().all(|state| state == 'T'));
+    }
+
+    /// What its threads do.
+    fn states(&self) -> impl Iterator<Item = char> {
+        let threads = read_dir(format!("/proc/{}/task", self.child.id()));
+        let threads = threads.expect("it runs, on Linux").flatten();
+        threads.map(|thread| {
+            let stat = read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // After the name of the program, which is in parentheses.
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+            state.and_then(|rest| rest.chars().next()).unwrap_or('?')
+        })
     }
 
     /// How long it has used a processor, its threads together.
@@ -293,6 +333,26 @@ impl Peer {
         read.ok()?;
         line.pop()?;
         Some(line)
+    }
+
+    /// What has come, and comes at once.
+    pub(crate) fn come_so_far(&mut self) -> Vec<u8> {
+        let timeout = |time| TcpStream::set_read_timeout(self.stream.get_ref(), Some(time));
+        timeout(Duration::from_millis(100)).expect("an option");
+        let mut come = Vec::new();
+        // Ends with an error: that nothing more has come in time.
+        let error = self.stream.read_to_end(&mut come).map(|_| "the end");
+        error.expect_err("it goes on");
+        let timeout = |time| TcpStream::set_read_timeout(self.stream.get_ref(), Some(time));
+        timeout(PATIENCE).expect("an option");
+        come
+    }
+
+    /// So many bytes.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).expect("they come");
+        bytes
     }
 
     #[track_caller]
