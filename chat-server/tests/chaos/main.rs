@@ -37,7 +37,7 @@ fn five_hundred_that_never_read_take_little_of_the_kernel() {
     let mut talker = server.connect();
     talker.hears(&format!("You are {talker}"));
     let stopped = Vec::from_iter((0..500).map(|_| server.connect()));
-    let (pages, resident) = (kernel_socket_pages(), server.resident());
+    let (pages, before) = (kernel_socket_pages(), server.peak());
     let text = "x".repeat(1000);
     let mut most = 0;
     for _ in 0..30_000 {
@@ -46,7 +46,7 @@ fn five_hundred_that_never_read_take_little_of_the_kernel() {
         most = most.max(kernel_socket_pages());
     }
     let kernel = (most.saturating_sub(pages)) * 4096;
-    let grown = server.resident().saturating_sub(resident);
+    let grown = server.peak() - before;
     println!("500 that never read, 30 MB said: kernel {kernel} bytes more, server {grown}");
     // What they can receive is theirs: the kernel's receive buffers, up to 6 MiB each, are counted here
     // too, as both ends are on this machine. What waits to be sent is at most 16 KiB ahead of it.
@@ -62,7 +62,7 @@ fn a_minute_of_standing_still_cuts_nobody() {
     let server = Server::start(&limits);
     let mut a = server.newcomer(&mut []);
     let mut b = server.newcomer(&mut [&mut a]);
-    server.signal(Signal::STOP);
+    server.stop_asleep();
     a.send("meanwhile\n");
     b.send("meanwhile\n");
     thread::sleep(Duration::from_secs(60));
@@ -136,7 +136,8 @@ fn without_descriptors_it_hardly_uses_the_processor() {
         "out of descriptors, 160 waiting: {:.2} % of a core",
         used * 100.0
     );
-    assert!(used < 0.05, "{used} of a core");
+    // With pauses that do not grow it would be 2.5 %.
+    assert!(used < 0.01, "{used} of a core");
 }
 
 /// A peer in this process, for the network tests.

@@ -2,7 +2,8 @@
 
 use crate::peer;
 use crate::support::{Server, command};
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 /// Two namespaces' worth of network, which are gone with this.
@@ -48,14 +49,33 @@ impl Drop for Network {
     }
 }
 
-/// Somebody in the other namespace, who says this and then only listens.
-fn stranger(port: u16, says: &str) -> std::process::Child {
-    let script = format!("exec 3<>/dev/tcp/{HERE}/{port}; printf '{says}' >&3; cat <&3");
-    Command::new("ip")
-        .args(["netns", "exec", "chat-far", "bash", "-c", &script])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("ip runs, and bash")
+/// Somebody in the other namespace, who says this and then only listens. It ends when it is dropped.
+struct Stranger(Child);
+
+impl Stranger {
+    fn new(port: u16, says: &str) -> Self {
+        let script = format!("exec 3<>/dev/tcp/{HERE}/{port}; printf '{says}' >&3; exec cat <&3");
+        let child = Command::new("ip")
+            .args(["netns", "exec", "chat-far", "bash", "-c", &script])
+            .stdout(Stdio::piped())
+            .spawn();
+        Self(child.expect("ip runs, and bash"))
+    }
+
+    /// The first line that it hears.
+    fn hears(&mut self) -> String {
+        let heard = self.0.stdout.as_mut().expect("piped");
+        let mut line = String::new();
+        BufReader::new(heard).read_line(&mut line).expect("a line");
+        line
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn server() -> Server {
@@ -72,7 +92,7 @@ fn who_vanishes_is_gone_within_the_bound() {
         let server = server();
         let mut witness = peer(&server.address().to_string());
         witness.hears(&format!("You are {witness}"));
-        let mut far = stranger(server.address().port(), "hello\\n");
+        let far = Stranger::new(server.address().port(), "hello\\n");
         let arrived = witness.line();
         let name = arrived
             .strip_suffix(" has arrived")
@@ -92,8 +112,7 @@ fn who_vanishes_is_gone_within_the_bound() {
             "vanished, talking {talking}: gone after {:.1} s",
             since.elapsed().as_secs_f64()
         );
-        let _ = far.kill();
-        let _ = far.wait();
+        drop(far);
         assert!(ip("netns exec chat-far ip link set chat-there up"));
     }
 }
@@ -117,19 +136,15 @@ fn peers_from_elsewhere_are_limited_and_those_of_this_machine_are_not() {
     near.hears(&format!("You are {near}"));
     let mut strangers = vec![];
     for _ in 0..2 {
-        strangers.push(stranger(far.port(), ""));
+        strangers.push(Stranger::new(far.port(), ""));
         assert!(near.line().ends_with(" has arrived"));
     }
-    let third = stranger(far.port(), "");
-    let heard = third.wait_with_output().expect("it ends");
-    let heard = String::from_utf8_lossy(&heard.stdout).into_owned();
-    assert_eq!(heard, "* too many from your address, goodbye\n");
+    let mut third = Stranger::new(far.port(), "");
+    assert_eq!(third.hears(), "* too many from your address, goodbye\n");
+    let mut others = vec![];
     for _ in 0..10 {
         let mut another = server.connect();
         another.hears(&format!("You are {another}"));
-    }
-    for mut stranger in strangers {
-        let _ = stranger.kill();
-        let _ = stranger.wait();
+        others.push(another);
     }
 }
