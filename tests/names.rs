@@ -297,6 +297,17 @@ async fn commands_work_before_there_is_a_name() {
 }
 
 #[tokio::test]
+async fn who_asks_in_an_empty_room_is_told_so_and_can_still_join() {
+    let server = asking().await;
+    let mut a = asked(&server).await;
+    a.send("/who\nalice\nhello\n").await;
+    let expected = ["* nobody is here", "You are alice", "alice: hello"];
+    a.expect_lines(&expected).await;
+    a.send("/who\n").await;
+    a.expect_line("* here now: alice").await;
+}
+
+#[tokio::test]
 async fn who_goes_without_a_name_was_never_here() {
     let server = asking().await;
     let mut a = alice(&server).await;

@@ -265,6 +265,23 @@ async fn who_is_silent_too_long_while_the_hub_closes_is_told_that_it_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_no_name_yet_is_told_that_the_hub_closes_whatever_ends_first() {
+    for says in ["", "/quit\n", "GET / HTTP/1.1\n"] {
+        let hub = hub();
+        let mut config = asking();
+        config.name_timeout = 10 * SECOND;
+        // It has room for a part of the question.
+        let mut peer = Peer::connect_with(&hub, "mem:1", &config, 8).within(DAY);
+        all_idle().await;
+        hub.close();
+        peer.send(says).await;
+        sleep(11 * SECOND).await;
+        let rest = peer.rest().await;
+        assert_eq!(rest[1..], ["* server is going down"], "{says:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_asks_for_something_while_the_hub_closes_is_told_that_it_closes() {
     for command in ["/who", "/quit", "/name ann"] {
         let hub = hub();

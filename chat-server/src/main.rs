@@ -1,31 +1,22 @@
 //! The bundled server.
 
 mod args;
+mod logging;
 
 use args::Args;
 use chat_core::Hub;
 use chat_server::{BindError, TcpListeners, serve};
 use std::error::Error;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::{ExitCode, exit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
 
 /// As a shell reports a program that a signal has ended.
 const ENDED_BY_SIGNAL: i32 = 130;
 
-/// How many lines of the log may wait for who reads it.
-const LOG_LINES: usize = 1024;
-
 fn main() -> ExitCode {
-    let args = Args::read();
-    let log = start_logging();
-    let ended = start(args);
-    // What is still to be logged comes first.
-    drop(log);
-    match ended {
+    match start(Args::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "chat-server: {error}");
@@ -35,6 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn start(args: Args) -> Result<(), Box<dyn Error>> {
+    let _logging = logging::start()?;
     let threads = args.threads();
     let mut builder = match threads {
         // One queue, first come first served. The other runtime has a short one for each thread,
@@ -66,6 +58,7 @@ async fn run(args: Args) -> Result<(), BindError> {
         signals.next().await;
         tokio::spawn(async move {
             signals.next().await;
+            // At once: what was logged and not read is lost.
             exit(ENDED_BY_SIGNAL);
         });
     };
@@ -108,22 +101,4 @@ fn allow_many_files() -> u64 {
             rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(soft, _)| soft)
         }
     }
-}
-
-/// The log ends when what this gives is dropped. It is written by a thread of its own, and a line
-/// for which there is no room is dropped: who does not read the log holds up nobody.
-fn start_logging() -> WorkerGuard {
-    let (log, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(LOG_LINES)
-        .finish(std::io::stderr());
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::Level::INFO.into())
-        .with_env_var("CHAT_LOG")
-        .from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(log)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    guard
 }

@@ -137,7 +137,9 @@ impl Seat {
         });
         let (bytes, end) = (batch.lines().len(), guest.end(model));
         assert_eq!(bytes, lines.sum());
-        let events = items.iter().filter(|item| matches!(item, Delivery::Event(_)));
+        let events = items
+            .iter()
+            .filter(|item| matches!(item, Delivery::Event(_)));
         assert!(bytes <= BATCH || events.count() == 1, "{bytes} in a batch");
         if self.next == end {
             let reason = guest.until.map(|(_, reason)| reason);

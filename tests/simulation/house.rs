@@ -3,7 +3,7 @@
 use super::guest::{Diary, PORT, SERVER, Visited, attend};
 use super::net::{Door, State, Wires, Witness, now};
 use super::plan::Plan;
-use chat_core::{Hub, HubConfig, Member, Roster};
+use chat_core::{Hub, Member, Roster};
 use chat_server::{ServerConfig, serve};
 use chat_tests::history::{History, Record, Said};
 use chat_tests::memory::{join, join_with_roster};
@@ -189,11 +189,7 @@ fn run(sim: &mut Sim<'_>, plan: &Plan) -> Result<(), String> {
 }
 
 async fn host(plan: &Plan, wires: Wires, present: Rc<Cell<usize>>) -> turmoil::Result<Down> {
-    let mut config = HubConfig::default();
-    config.log_bytes = plan.log_bytes;
-    config.max_text = plan.max_text;
-    config.patience = plan.patience;
-    let hub = Hub::new(config);
+    let hub = plan.hub();
     let mut config = ServerConfig::default();
     config.grace = plan.grace;
     // What is said is looked for within a time.

@@ -1,6 +1,7 @@
 //! What is to happen under a seed: who comes, how it behaves, what the network does to it.
 
 use super::house::TICK;
+use chat_core::{Hub, HubConfig};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -160,10 +161,18 @@ impl Plan {
         plan
     }
 
+    /// The hub that it is about.
+    pub(crate) fn hub(&self) -> Hub {
+        let mut config = HubConfig::default();
+        config.log_bytes = self.log_bytes;
+        config.max_text = self.max_text;
+        config.patience = self.patience;
+        Hub::new(config)
+    }
+
     /// How long, at most, a peer that reads all the time takes for what the log can hold.
     fn delivery(&self) -> Duration {
-        let least = (self.max_text + 512) * 8;
-        let windows = self.log_bytes.max(least).div_ceil(self.window);
+        let windows = self.hub().config().log_bytes.div_ceil(self.window);
         let windows = u32::try_from(windows).expect("a log is not that large");
         windows * (self.latency.1 + 2 * TICK)
     }

@@ -1,6 +1,7 @@
 //! What a peer's lines mean: names, commands, and what is to be published.
 
 use super::desk::Desk;
+use super::opening::{Opening, is_http};
 use super::{Naming, SessionConfig, notices};
 use crate::event::LeaveReason;
 use crate::hub::{Hub, JoinError, PublishError, RenameError};
@@ -55,38 +56,6 @@ impl Texts {
             start = end;
             text
         })
-    }
-}
-
-/// How a byte stream begins; it tells whether the peer speaks another protocol.
-#[derive(Debug, Default)]
-struct Opening {
-    bytes: [u8; Self::LEN],
-    len: usize,
-}
-
-impl Opening {
-    /// Enough for the longest method of HTTP, and a space and a slash.
-    const LEN: usize = 16;
-
-    fn see(&mut self, piece: &[u8]) {
-        let more = piece.len().min(Self::LEN - self.len);
-        self.bytes[self.len..self.len + more].copy_from_slice(&piece[..more]);
-        self.len += more;
-    }
-
-    /// A handshake record of TLS 1.x.
-    fn is_tls(&self) -> bool {
-        self.bytes[..self.len].starts_with(&[0x16, 0x03])
-    }
-
-    /// A request whose first line was too long to be seen whole.
-    fn is_http(&self) -> bool {
-        let begin = self.bytes[..self.len].trim_ascii_start();
-        let method = begin.iter().take_while(|byte| byte.is_ascii_uppercase());
-        let method = method.count();
-        let target = &begin[method..];
-        method >= 3 && (target.starts_with(b" /") || target.starts_with(b" http"))
     }
 }
 
@@ -243,9 +212,9 @@ impl Conversation {
             "name" => self.take_name(rest.trim()),
             "who" => {
                 let roster = self.hub.roster(notices::ROSTER_NAMES);
-                match roster.total {
-                    // The hub is closed; the last words say so.
-                    0 => self.over = true,
+                match self.id {
+                    // Who asks is gone itself; the last words say so.
+                    Some(_) if roster.total == 0 => self.over = true,
                     _ => self.tell_at(notices::who(&roster), roster.position),
                 }
             }
@@ -373,46 +342,6 @@ impl Conversation {
         if !self.classic {
             self.desk
                 .hand_over(|papers| papers.notices().push(lines, after));
-        }
-    }
-}
-
-/// Whether a line is how HTTP/1 or HTTP/2 begins: a method, a target, a version (RFC 9112, 3).
-fn is_http(line: &str) -> bool {
-    let words: Vec<_> = line.splitn(4, ' ').collect();
-    let [method, target, version] = words[..] else {
-        return false;
-    };
-    !method.is_empty()
-        && method.bytes().all(|byte| byte.is_ascii_uppercase())
-        && (target == "*" || target.contains(['/', ':']))
-        && version.starts_with("HTTP/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn http_is_told_from_talk() {
-        for line in [
-            "GET / HTTP/1.1",
-            "POST /a?b HTTP/1.0",
-            "PRI * HTTP/2.0",
-            "CONNECT a:1 HTTP/1.1",
-        ] {
-            assert!(is_http(line), "{line}");
-        }
-        for line in [
-            "",
-            "GET",
-            "GET / ",
-            "get / HTTP/1.1",
-            "I like HTTP/1.1",
-            "GET / HTTP/1.1 it says",
-            "HTTP/1.1 200 OK",
-        ] {
-            assert!(!is_http(line), "{line}");
         }
     }
 }

@@ -241,6 +241,8 @@ impl Desk {
         let reason = ended.unwrap_or_else(|| match id.map(|id| (id, hub.leave(id, reason))) {
             // Somebody else was first.
             Some((id, Err(_))) => hub.shared.lock().left(id).unwrap_or(reason),
+            // Who has no name yet is not in the hub, but it ends with it.
+            None if hub.is_closed() => LeaveReason::Closed,
             _ => reason,
         });
         self.hand_over(|papers| *papers.ended.get_or_insert(reason))

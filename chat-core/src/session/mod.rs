@@ -34,6 +34,7 @@ mod feed;
 mod halves;
 mod inbox;
 mod notices;
+mod opening;
 mod rate;
 
 pub use feed::Feed;

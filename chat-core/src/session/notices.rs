@@ -18,6 +18,7 @@ pub(crate) const HELP: &str = "\
 * //TEXT says /TEXT
 * anything else is said to all
 ";
+pub(crate) const NOBODY_HERE: &str = "* nobody is here\n";
 pub(crate) const GOODBYE: &str = "* goodbye\n";
 
 pub(crate) fn you_are(name: &Name) -> String {
@@ -34,6 +35,9 @@ pub(crate) fn here_now(roster: &Roster) -> String {
 }
 
 pub(crate) fn who(roster: &Roster) -> String {
+    if roster.total == 0 {
+        return NOBODY_HERE.into();
+    }
     line_of_names("* here now: ", &roster.names, roster.total)
 }
 

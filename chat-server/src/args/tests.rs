@@ -1,12 +1,15 @@
 //! That each flag comes to its setting; what the settings do is tested elsewhere.
 
 use super::*;
+use clap::builder::Resettable;
 
 const FILES: u64 = 1_000_000;
 
 fn args(flags: &[&str]) -> Args {
     let all = std::iter::once(&"chat-server").chain(flags);
-    let matches = Args::command().get_matches_from(all);
+    // Whatever CHAT_* whoever runs the tests has set.
+    let command = Args::command().mut_args(|arg| arg.env(Resettable::Reset));
+    let matches = command.try_get_matches_from(all).unwrap();
     Args::from_arg_matches(&matches).unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 use crate::support::{Server, command, command_after};
 use rustix::process::Signal;
+use std::io::{BufRead, BufReader, PipeReader};
 use std::net::TcpListener;
 
 #[test]
@@ -22,26 +23,59 @@ fn it_serves_without_anybody_to_read_what_it_prints() {
     }
 }
 
-#[test]
-fn it_serves_while_nobody_reads_its_log() {
-    // More lines than there is room for in a pipe, which nobody closes.
-    const GUESTS: usize = 2_000;
+/// More guests than there is room for what is logged of them, in a pipe and in the server.
+const GUESTS: usize = 3_000;
+
+/// A server whose log nobody reads, after those were there, and the pipe that has its log.
+fn unread() -> (Server, PipeReader) {
     let (log, stderr) = std::io::pipe().expect("a pipe");
     let mut chatty = command(&["--listen", "127.0.0.1:0"]);
-    chatty.env("CHAT_LOG", "debug").stderr(stderr);
+    chatty.env("CHAT_LOG", "chat_core=debug").stderr(stderr);
     let server = Server::run(chatty).listening();
     for _ in 0..GUESTS {
         let mut guest = server.connect();
         guest.half_close();
         guest.rest();
     }
+    (server, log)
+}
+
+#[test]
+fn it_serves_while_nobody_reads_its_log() {
+    let (server, log) = unread();
     let mut a = server.newcomer(&mut []);
     a.say("hello", &mut []);
     server.signal(Signal::TERM);
     assert_eq!(a.rest(), "* server is going down\n");
     drop(a);
-    assert_eq!(server.ended().code, Some(0));
+    let ended = server.ended();
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.stdout.lines().count(), 1, "{}", ended.stdout);
     drop(log);
+}
+
+#[test]
+fn lines_of_the_log_that_were_lost_are_counted_in_their_place() {
+    let (server, log) = unread();
+    let mut log = BufReader::new(log).lines().map(|line| line.expect("UTF-8"));
+    let mut lost = None;
+    let mut told = 0;
+    while lost.is_none() {
+        let line = log.next().expect("there is more");
+        let count = line.strip_suffix(" lines of the log were lost here");
+        lost = count.map(|count| count.parse::<usize>().expect("a number"));
+        told += usize::from(line.contains("session ended"));
+    }
+    let mut last = server.connect();
+    last.half_close();
+    last.rest();
+    drop(last);
+    server.signal(Signal::TERM);
+    let rest = Vec::from_iter(log);
+    assert_eq!(server.ended().code, Some(0));
+    let ended = |line: &&String| line.contains("session ended");
+    assert_eq!(rest.iter().filter(ended).count(), 1, "{rest:?}");
+    assert_eq!(told + lost.expect("some"), GUESTS);
 }
 
 #[test]

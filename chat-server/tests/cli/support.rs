@@ -1,5 +1,5 @@
 //! The server as a child process, and peers that connect to it. Whatever takes longer than
-//! `PATIENCE` fails the test; nothing sleeps.
+//! `PATIENCE` fails the test.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::{self, Display};
@@ -324,28 +324,33 @@ impl Peer {
 
     /// The next line, if it comes in so many seconds.
     pub(crate) fn line_within(&mut self, seconds: u64) -> Option<String> {
-        let timeout = |time| self.stream.get_ref().set_read_timeout(Some(time));
-        timeout(Duration::from_secs(seconds)).expect("an option");
         let mut line = String::new();
-        let read = self.stream.read_line(&mut line);
-        let timeout = |time| self.stream.get_ref().set_read_timeout(Some(time));
-        timeout(PATIENCE).expect("an option");
+        let within = Duration::from_secs(seconds);
+        let read = self.within(within, |stream| stream.read_line(&mut line));
         read.ok()?;
         line.pop()?;
         Some(line)
     }
 
     /// What has come, and comes at once.
-    pub(crate) fn come_so_far(&mut self) -> Vec<u8> {
-        let timeout = |time| TcpStream::set_read_timeout(self.stream.get_ref(), Some(time));
-        timeout(Duration::from_millis(100)).expect("an option");
-        let mut come = Vec::new();
-        // Ends with an error: that nothing more has come in time.
-        let error = self.stream.read_to_end(&mut come).map(|_| "the end");
-        error.expect_err("it goes on");
-        let timeout = |time| TcpStream::set_read_timeout(self.stream.get_ref(), Some(time));
-        timeout(PATIENCE).expect("an option");
-        come
+    pub(crate) fn pending(&mut self) -> Vec<u8> {
+        let mut pending = Vec::new();
+        let at_once = Duration::from_millis(100);
+        let read = self.within(at_once, |stream| stream.read_to_end(&mut pending));
+        read.expect_err("that nothing more has come in time");
+        pending
+    }
+
+    fn within<T>(
+        &mut self,
+        time: Duration,
+        read: impl FnOnce(&mut BufReader<TcpStream>) -> T,
+    ) -> T {
+        let limit = |stream: &TcpStream, time| stream.set_read_timeout(Some(time));
+        limit(self.stream.get_ref(), time).expect("an option");
+        let result = read(&mut self.stream);
+        limit(self.stream.get_ref(), PATIENCE).expect("an option");
+        result
     }
 
     /// So many bytes.
