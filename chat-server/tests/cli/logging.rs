@@ -1,8 +1,8 @@
 //! The log on stderr, and the streams that are not there.
 
-use crate::support::{Server, command, command_after};
+use crate::support::{Lines, Server, command, command_after};
 use rustix::process::Signal;
-use std::io::{BufRead, BufReader, PipeReader};
+use std::io::PipeReader;
 use std::net::TcpListener;
 
 #[test]
@@ -57,25 +57,20 @@ fn it_serves_while_nobody_reads_its_log() {
 #[test]
 fn lines_of_the_log_that_were_lost_are_counted_in_their_place() {
     let (server, log) = unread();
-    let mut log = BufReader::new(log).lines().map(|line| line.expect("UTF-8"));
-    let mut lost = None;
-    let mut told = 0;
-    while lost.is_none() {
-        let line = log.next().expect("there is more");
-        let count = line.strip_suffix(" lines of the log were lost here");
-        lost = count.map(|count| count.parse::<usize>().expect("a number"));
-        told += usize::from(line.contains("session ended"));
-    }
+    let mut log = Lines::of(log);
+    let lost = log.wait_for(" lines of the log were lost here");
     let mut last = server.connect();
     last.half_close();
     last.rest();
     drop(last);
     server.signal(Signal::TERM);
-    let rest = Vec::from_iter(log);
+    let all = log.all();
     assert_eq!(server.ended().code, Some(0));
-    let ended = |line: &&String| line.contains("session ended");
-    assert_eq!(rest.iter().filter(ended).count(), 1, "{rest:?}");
-    assert_eq!(told + lost.expect("some"), GUESTS);
+    let (before, after) = all.split_once(&lost).expect("it was there");
+    let told = |log: &str| log.matches("session ended").count();
+    let lost = lost.split(' ').next().and_then(|count| count.parse().ok());
+    assert_eq!(lost, Some(GUESTS - told(before)));
+    assert_eq!(told(after), 1, "{after}");
 }
 
 #[test]

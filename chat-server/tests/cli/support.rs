@@ -233,13 +233,13 @@ impl Drop for Server {
 }
 
 /// The lines of a stream, which is read all the time.
-struct Lines {
+pub(crate) struct Lines {
     lines: Receiver<String>,
     seen: String,
 }
 
 impl Lines {
-    fn of(stream: impl Read + Send + 'static) -> Self {
+    pub(crate) fn of(stream: impl Read + Send + 'static) -> Self {
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             let mut stream = BufReader::new(stream);
@@ -253,7 +253,7 @@ impl Lines {
         Self { lines, seen }
     }
 
-    fn wait_for(&mut self, what: &str) -> String {
+    pub(crate) fn wait_for(&mut self, what: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| {
                 panic!("{error} instead of {what:?} after {:?}", self.seen);
@@ -273,7 +273,7 @@ impl Lines {
     }
 
     /// Everything, to the end of the stream.
-    fn all(&mut self) -> String {
+    pub(crate) fn all(&mut self) -> String {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => self.seen += &line,
