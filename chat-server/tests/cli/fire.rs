@@ -6,6 +6,8 @@ use rustix::process::Signal;
 use socket2::SockRef;
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -282,19 +284,22 @@ fn a_signal_under_load_gives_all_the_same_end_or_tells_what_is_missing() {
         let next = server.newcomer(&mut others);
         talkers.push(next);
     }
+    let said = Arc::new(AtomicUsize::new(0));
     let listening = Vec::from_iter(talkers.into_iter().map(|mut peer| {
         let mut stream = peer.stream();
+        let said = said.clone();
         thread::spawn(move || {
             // Ends when the server no longer takes it.
             for number in 0.. {
                 if stream.write_all(format!("{number}\n").as_bytes()).is_err() {
                     break;
                 }
+                said.fetch_add(1, Relaxed);
             }
         });
         thread::spawn(move || peer.rest())
     }));
-    thread::sleep(Duration::from_millis(300));
+    wait_until("they talk", || said.load(Relaxed) > 20_000);
     server.signal(Signal::TERM);
     let ended = server.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
