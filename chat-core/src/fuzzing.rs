@@ -1,7 +1,7 @@
 //! What the fuzz targets look at and nobody else can.
 
-use crate::decoder::{Line, LineDecoder};
-use crate::text::sanitize_bytes;
+use crate::protocol::decoder::{Line, LineDecoder};
+use crate::types::text::sanitize_bytes;
 use std::borrow::Cow;
 
 /// What is done to a line of a byte stream before it is heard.

@@ -35,37 +35,31 @@
 #[cfg(test)]
 extern crate self as chat_core;
 
-mod batch;
-mod bell;
 mod buffer;
-mod config;
-mod decoder;
-mod event;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod hub;
 mod log;
-mod member;
-mod members;
 #[cfg(test)]
 #[cfg(chat_loom)]
 mod models;
-mod name;
+mod peer;
+mod protocol;
 pub mod session;
-mod shared;
 mod state;
 mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;
-mod text;
 pub mod transport;
-mod zones;
+mod types;
 
-pub use batch::{Batch, Iter};
-pub use config::HubConfig;
-pub use event::{Delivery, Event, EventKind, EventRef, LeaveReason};
-pub use hub::{Hub, JoinError, LeaveError, PublishError, RenameError, Roster, Stats};
-pub use member::{Member, TryRecvError};
-pub use members::MemberId;
-pub use name::{Name, NameError};
+pub use hub::Hub;
+pub use hub::batch::{Batch, Iter};
+pub use hub::member::{Member, TryRecvError};
+pub use types::config::HubConfig;
+pub use types::errors::{JoinError, LeaveError, PublishError, RenameError};
+pub use types::event::{Delivery, Event, EventKind, EventRef, LeaveReason};
+pub use types::ids::MemberId;
+pub use types::name::{Name, NameError};
+pub use types::stats::{Roster, Stats};

@@ -1,11 +1,12 @@
 //! Members that wait for a hub in which others publish, come, and close it.
 
 use super::{Record, block_on, check, hub, hub_that, join, stopped_clock};
-use crate::batch::Batch;
-use crate::event::{Delivery, Event, LeaveReason};
-use crate::hub::{Hub, JoinError, PublishError};
-use crate::member::Member;
-use crate::members::MemberId;
+use crate::hub::Hub;
+use crate::hub::batch::Batch;
+use crate::hub::member::Member;
+use crate::types::errors::{JoinError, PublishError};
+use crate::types::event::{Delivery, Event, LeaveReason};
+use crate::types::ids::MemberId;
 use loom::thread::{JoinHandle, spawn};
 use std::time::Duration;
 

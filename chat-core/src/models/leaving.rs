@@ -1,9 +1,10 @@
 //! Members that leave, in one way or several at once, while others publish and wait.
 
 use super::{Record, check, hub, hub_that, join};
-use crate::event::{EventKind, LeaveReason};
-use crate::hub::{Hub, JoinError, LeaveError, PublishError};
-use crate::member::Member;
+use crate::hub::Hub;
+use crate::hub::member::Member;
+use crate::types::errors::{JoinError, LeaveError, PublishError};
+use crate::types::event::{EventKind, LeaveReason};
 use loom::thread::spawn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

@@ -11,15 +11,15 @@
 //! a thread is stopped that could have gone on. `LOOM_MAX_PREEMPTIONS=3` sets another bound for all.
 
 pub(crate) mod atomic;
-mod bell;
 mod hub;
 mod leaving;
 mod session;
+mod wait_list;
 
-use crate::config::HubConfig;
-use crate::event::{Delivery, Event, LeaveReason};
 use crate::hub::Hub;
-use crate::member::Member;
+use crate::hub::member::Member;
+use crate::types::config::HubConfig;
+use crate::types::event::{Delivery, Event, LeaveReason};
 use loom::model::Builder;
 use loom::sync::{Condvar, Mutex};
 use std::mem::ManuallyDrop;

@@ -1,12 +1,13 @@
 //! A session, whose task is woken by the hub, by its peer's lines and by its peer's room.
 
 use super::{block_on, check, hub, join, stopped_clock};
-use crate::event::{Delivery, LeaveReason};
-use crate::hub::{Hub, JoinError};
-use crate::member::Member;
-use crate::name::Name;
+use crate::hub::Hub;
+use crate::hub::member::Member;
 use crate::session::{self, Naming, SessionConfig};
 use crate::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
+use crate::types::errors::JoinError;
+use crate::types::event::{Delivery, LeaveReason};
+use crate::types::name::Name;
 use async_trait::async_trait;
 use loom::sync::Mutex;
 use loom::thread::spawn;

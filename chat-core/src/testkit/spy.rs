@@ -1,7 +1,7 @@
 //! What stands between a session and the transport under test, and takes notes.
 
-use crate::event::LeaveReason;
 use crate::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
+use crate::types::event::LeaveReason;
 use async_trait::async_trait;
 use std::future::poll_fn;
 use std::io;

@@ -2,8 +2,9 @@
 
 use super::{DeliverHalf, ReceiveHalf, Received, Transport};
 use crate::buffer;
-use crate::event::LeaveReason;
-use crate::session::{Feed, Inbox};
+use crate::peer::feed::Feed;
+use crate::peer::inbox::Inbox;
+use crate::types::event::LeaveReason;
 use async_trait::async_trait;
 use std::future::poll_fn;
 use std::io;

@@ -65,10 +65,11 @@
 mod io;
 pub mod memory;
 
-pub use crate::session::{Feed, Inbox};
+pub use crate::peer::feed::Feed;
+pub use crate::peer::inbox::Inbox;
 pub use io::{IoTransport, StreamTransport};
 
-use crate::event::LeaveReason;
+use crate::types::event::LeaveReason;
 use async_trait::async_trait;
 
 /// One peer's connection, before its session begins.

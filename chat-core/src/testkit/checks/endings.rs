@@ -1,9 +1,9 @@
 //! Every end is an orderly one, if it can be, and is told.
 
 use super::super::stage::{Stage, Stop, Verdict};
-use crate::config::HubConfig;
-use crate::event::LeaveReason;
 use crate::session::SessionConfig;
+use crate::types::config::HubConfig;
+use crate::types::event::LeaveReason;
 use std::time::Duration;
 use tokio::time::sleep;
 

@@ -1,9 +1,9 @@
 //! What has no room waits where it costs nothing, and keeps nothing else waiting.
 
 use super::super::stage::{AHEAD, Stage, Verdict, broken, show};
-use crate::config::HubConfig;
-use crate::event::LeaveReason;
 use crate::session::SessionConfig;
+use crate::types::config::HubConfig;
+use crate::types::event::LeaveReason;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! What a step of a check comes to.
 
-use crate::event::LeaveReason;
+use crate::types::event::LeaveReason;
 use std::io;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};

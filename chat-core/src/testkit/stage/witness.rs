@@ -2,7 +2,7 @@
 
 use super::verdict::{Verdict, broken, show, wrong_end};
 use super::{PEER, Stage, WITNESS};
-use crate::event::{Delivery, Event, EventKind, LeaveReason};
+use crate::types::event::{Delivery, Event, EventKind, LeaveReason};
 
 impl Stage {
     /// The witness says something.

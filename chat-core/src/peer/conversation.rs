@@ -1,12 +1,14 @@
 //! What a peer's lines mean: names, commands, and what is to be published.
 
-use super::desk::Desk;
-use super::opening::{Opening, is_http};
-use super::{Naming, SessionConfig, notices};
-use crate::event::LeaveReason;
-use crate::hub::{Hub, JoinError, PublishError, RenameError};
-use crate::members::MemberId;
-use crate::name::Name;
+use super::config::{Naming, SessionConfig};
+use super::shared::Desk;
+use crate::hub::Hub;
+use crate::protocol::foreign::{Opening, is_http};
+use crate::protocol::lines as notices;
+use crate::types::errors::{JoinError, PublishError, RenameError};
+use crate::types::event::LeaveReason;
+use crate::types::ids::MemberId;
+use crate::types::name::Name;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::Instant;

@@ -5,7 +5,9 @@
 //! event, found by its sequence number. Both are allocated once; when either is full the
 //! oldest events go.
 
-use crate::event::EventKind;
+pub(crate) mod lag;
+
+use crate::types::event::EventKind;
 use std::ops::Range;
 
 /// One number buys both: index entries are this many bytes of log apart. Lines of less than

@@ -1,9 +1,9 @@
 //! Many deliveries at a time, without an allocation for each.
 
-use crate::event::{Delivery, EventRef, LeaveReason};
 use crate::log::{Entry, Packed};
-use crate::members::MemberId;
 use crate::state::{Amount, Cursor, Look, State};
+use crate::types::event::{Delivery, EventRef, LeaveReason};
+use crate::types::ids::MemberId;
 
 /// What [`Member::recv_many`](crate::Member::recv_many) fills: a run of the log, copied once.
 ///

@@ -1,10 +1,10 @@
 //! What a session says to its peer alone. Every line but the greeting begins with `* `, which no
 //! name does, so none can be taken for something that a peer said.
 
-use crate::event::LeaveReason;
-use crate::hub::Roster;
-use crate::name::Name;
-use crate::text::sanitize;
+use crate::types::event::LeaveReason;
+use crate::types::name::Name;
+use crate::types::stats::Roster;
+use crate::types::text::sanitize;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
 //! What a hub's handles and members share: the state behind its lock, and who waits for what.
 
-use crate::bell::{Bell, Ticket};
-use crate::config::HubConfig;
-use crate::event::LeaveReason;
-use crate::hub::PublishError;
-use crate::members::MemberId;
+use crate::hub::wait_list::{Bell, Ticket};
 use crate::state::{Refused, State};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
-use crate::text::sanitize;
+use crate::types::config::HubConfig;
+use crate::types::errors::PublishError;
+use crate::types::event::LeaveReason;
+use crate::types::ids::MemberId;
+use crate::types::text::sanitize;
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::ops::Range;

@@ -1,15 +1,21 @@
 //! The hub: one log of lines, in which every member is a cursor.
 
-use crate::config::HubConfig;
-use crate::event::LeaveReason;
-use crate::member::Member;
-use crate::members::MemberId;
-use crate::name::Name;
-use crate::shared::Shared;
+pub(crate) mod batch;
+pub(crate) mod member;
+pub(crate) mod shared;
+pub(crate) mod wait_list;
+
+use crate::hub::member::Member;
+use crate::hub::shared::Shared;
 use crate::state::{Refused, State};
+use crate::types::config::HubConfig;
+use crate::types::errors::{JoinError, LeaveError, PublishError, RenameError};
+use crate::types::event::LeaveReason;
+use crate::types::ids::MemberId;
+use crate::types::name::Name;
+use crate::types::stats::{Roster, Stats};
 use std::fmt;
 use std::sync::Arc;
-use thiserror::Error;
 
 /// A broadcast hub. This is a handle: clones of it are the same hub.
 ///
@@ -66,99 +72,6 @@ use thiserror::Error;
 #[derive(Clone)]
 pub struct Hub {
     pub(crate) shared: Arc<Shared>,
-}
-
-/// What [`Hub::stats`] tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Members that are here.
-    pub members: usize,
-    /// Messages ever published.
-    pub published: u64,
-    /// The number that the next event gets.
-    pub position: u64,
-    /// Events that the log holds now.
-    pub events: u64,
-    /// Bytes of their lines.
-    pub bytes: u64,
-    /// How many gaps members have been told of.
-    pub gaps: u64,
-    /// How many events those gaps hid.
-    pub missed: u64,
-    /// How many bytes of lines the slowest member is behind, rounded up to at most 1/64 of the
-    /// log; all that the log holds if it has lost some already.
-    pub behind: u64,
-    /// Members that have lost events and not yet been told.
-    pub overrun: usize,
-}
-
-/// Who is here, and at which point in the order that is true.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Roster {
-    /// The number of the first event that is not in it.
-    pub position: u64,
-    /// How many members there are.
-    pub total: usize,
-    /// Their names in the order in which they came, as many as were asked for.
-    pub names: Vec<Name>,
-}
-
-/// Why [`Hub::join`] did not work. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum JoinError {
-    /// Somebody here has this name, or one that looks like it.
-    #[error("it is taken")]
-    NameTaken,
-    /// The hub is closed.
-    #[error("the hub is closed")]
-    Closed,
-}
-
-/// Why [`Hub::publish`] did not work. Nothing was published, no number was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The member has left.
-    #[error("the member has left")]
-    NotHere,
-    /// A text is longer than [`HubConfig::max_text`].
-    #[error("text of {len} bytes, longer than {max}")]
-    TooLong {
-        /// Its length in bytes.
-        len: usize,
-        /// The greatest length allowed.
-        max: usize,
-    },
-    /// The hub is closed.
-    #[error("the hub is closed")]
-    Closed,
-}
-
-/// Why [`Hub::rename`] did not work. The member keeps the name it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum RenameError {
-    /// Somebody else has this name, or one that looks like it.
-    #[error("it is taken")]
-    NameTaken,
-    /// The member has left.
-    #[error("the member has left")]
-    NotHere,
-    /// The hub is closed.
-    #[error("the hub is closed")]
-    Closed,
-}
-
-/// Why [`Hub::leave`] did not work. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum LeaveError {
-    /// The member had left before, or the hub is closed.
-    #[error("the member has left")]
-    NotHere,
 }
 
 impl Hub {

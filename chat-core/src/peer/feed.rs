@@ -1,14 +1,14 @@
 //! What a transport delivers: the peer's notices and its cursor in the log, as one stream.
 
-use super::desk::Desk;
-use super::notices;
-use crate::batch::Batch;
-use crate::bell::Ticket;
+use super::shared::Desk;
 use crate::buffer;
-use crate::event::LeaveReason;
 use crate::hub::Hub;
-use crate::member::{BATCH_BYTES, Member};
+use crate::hub::batch::Batch;
+use crate::hub::member::{BATCH_BYTES, Member};
+use crate::hub::wait_list::Ticket;
+use crate::protocol::lines as notices;
 use crate::state::{Amount, Look};
+use crate::types::event::LeaveReason;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;

@@ -1,10 +1,11 @@
 //! Drives the two halves of a session, and its one timer, in one task.
 
-use super::desk::Desk;
-use super::{SessionConfig, notices};
-use crate::event::LeaveReason;
 use crate::hub::Hub;
+use crate::peer::config::SessionConfig;
+use crate::peer::shared::Desk;
+use crate::protocol::lines as notices;
 use crate::sync::AtomicBool;
+use crate::types::event::LeaveReason;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;

@@ -1,11 +1,11 @@
 //! What the two halves of a session share: the peer's notices, its membership, its pulse.
 
-use super::notices;
-use crate::event::LeaveReason;
 use crate::hub::Hub;
-use crate::member::Member;
-use crate::members::MemberId;
+use crate::hub::member::Member;
+use crate::protocol::lines as notices;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
+use crate::types::event::LeaveReason;
+use crate::types::ids::MemberId;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};

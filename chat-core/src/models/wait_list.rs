@@ -1,7 +1,7 @@
 //! The wake-up protocol alone: who waits is rung, whoever else comes and goes.
 
 use super::{block_on, check};
-use crate::bell::{Bell, Ticket};
+use crate::hub::wait_list::{Bell, Ticket};
 use crate::sync::AtomicU64;
 use loom::thread::{JoinHandle, spawn};
 use std::future::poll_fn;

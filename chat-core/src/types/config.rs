@@ -1,6 +1,6 @@
 //! What a hub can be told.
 
-use crate::name::Name;
+use crate::types::name::Name;
 use std::time::Duration;
 
 const MAX_TEXT: usize = 16 << 20;

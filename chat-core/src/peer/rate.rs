@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How fast a peer may talk before it is held up by not being read; see
-/// [`SessionConfig::rate`](super::SessionConfig::rate).
+/// [`SessionConfig::rate`](crate::session::SessionConfig::rate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rate {

@@ -1,12 +1,15 @@
 //! What stands under the hub's lock: the log, the members, the names. No clock, no waking.
 
-use crate::config::HubConfig;
-use crate::event::{EventKind, LeaveReason};
-use crate::hub::{Roster, Stats};
+pub(crate) mod members;
+
+use crate::log::lag::{Place, Zones};
 use crate::log::{Entry, Log, Packed};
-use crate::members::{MemberId, Members, Names};
-use crate::name::{Name, NameKeys};
-use crate::zones::{Place, Zones};
+use crate::state::members::{Members, Names};
+use crate::types::config::HubConfig;
+use crate::types::event::{EventKind, LeaveReason};
+use crate::types::ids::MemberId;
+use crate::types::name::{Name, NameKeys};
+use crate::types::stats::{Roster, Stats};
 use std::ops::Range;
 
 /// Where a member is in the log.

@@ -1,34 +1,12 @@
 //! Who is here, under which name, in the order in which they came. Plain data.
 
-use crate::event::LeaveReason;
-use crate::name::{Name, NameKeys};
+use crate::types::event::LeaveReason;
+use crate::types::ids::MemberId;
+use crate::types::name::{Name, NameKeys};
 use hashbrown::HashTable;
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::sync::Arc;
-
-/// Who a member of one hub is, as long as the hub lives: ids of members that left are not used
-/// again. An id means nothing to another hub, where it may be somebody else's.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MemberId {
-    index: u32,
-    /// Tells apart those who had the same slot one after the other.
-    generation: u32,
-}
-
-impl MemberId {
-    /// The number of its slot, small and dense.
-    pub(crate) fn index(self) -> usize {
-        self.index as usize
-    }
-}
-
-impl fmt::Debug for MemberId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MemberId({}.{})", self.index, self.generation)
-    }
-}
 
 /// No slot.
 const NONE: u32 = u32::MAX;

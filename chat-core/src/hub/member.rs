@@ -1,12 +1,13 @@
 //! A member of a hub: its place in it, and what it reads.
 
-use crate::batch::Batch;
-use crate::bell::Ticket;
-use crate::event::{Delivery, Event, LeaveReason};
-use crate::hub::{Hub, PublishError};
-use crate::members::MemberId;
-use crate::name::Name;
+use crate::hub::Hub;
+use crate::hub::batch::Batch;
+use crate::hub::wait_list::Ticket;
 use crate::state::{Amount, Cursor, Look, State};
+use crate::types::errors::PublishError;
+use crate::types::event::{Delivery, Event, LeaveReason};
+use crate::types::ids::MemberId;
+use crate::types::name::Name;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

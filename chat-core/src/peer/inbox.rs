@@ -3,15 +3,15 @@
 use super::conversation::Conversation;
 use super::rate::Meter;
 use crate::buffer::READ_BYTES;
-use crate::decoder::{Line, LineDecoder};
-use crate::text::{sanitize, sanitize_bytes};
+use crate::protocol::decoder::{Line, LineDecoder};
+use crate::types::text::{sanitize, sanitize_bytes};
 use tokio::time::Instant;
 
 /// What a peer has sent, on its way into its session.
 ///
 /// A transport puts the bytes of a stream of lines into it, in pieces of any size, or whole
 /// messages, each of which is one line; not both. A peer that talks faster than its
-/// [`Rate`](super::Rate) has the rest of them held here, and its transport is not asked for more.
+/// [`Rate`](crate::session::Rate) has the rest of them held here, and its transport is not asked for more.
 #[derive(Debug)]
 pub struct Inbox<'a> {
     conversation: &'a mut Conversation,
