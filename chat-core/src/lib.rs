@@ -54,12 +54,21 @@ pub mod testkit;
 pub mod transport;
 mod types;
 
-pub use hub::Hub;
 pub use hub::batch::{Batch, Iter};
-pub use hub::member::{Member, TryRecvError};
+pub use hub::member::Member;
+pub use hub::publisher::Publisher;
+pub use hub::subscriber::{Subscriber, TryRecvError};
+pub use hub::{Hub, JoinOptions, Joined};
 pub use types::config::HubConfig;
-pub use types::errors::{JoinError, LeaveError, PublishError, RenameError};
-pub use types::event::{Delivery, Event, EventKind, EventRef, LeaveReason};
+pub use types::direct::Direct;
+pub use types::errors::{
+    JoinError, LeaveError, NotReadByAll, PublishError, PublishManyError, RenameError, SendError,
+};
+pub use types::event::{
+    Delivery, DeliveryRef, Event, EventKind, EventRef, LeaveReason, Removal, RemovalReason,
+};
 pub use types::ids::MemberId;
 pub use types::name::{Name, NameError};
-pub use types::stats::{Roster, Stats};
+pub use types::position::{Position, Resumed, Start};
+pub use types::stats::{Lag, Roster, Stats};
+pub use types::time::Timestamp;

@@ -18,7 +18,7 @@ pub(crate) enum Line<'a> {
 impl<'a> Line<'a> {
     /// What an event says of itself.
     pub(crate) fn of<S: AsRef<str>>(event: &'a Event<S>) -> Self {
-        let (name, text) = (event.sender(), event.text());
+        let (name, text) = (event.subject(), event.text());
         match event.kind() {
             EventKind::Message => Self::Message { author: name, text },
             EventKind::Arrived => Self::Arrived { name },

@@ -23,7 +23,7 @@ pub fn check(line: &[u8]) {
 /// The hub leans on nobody to have made a text safe.
 fn publish(text: &str, safe: &str) {
     let mut config = HubConfig::default();
-    (config.log_bytes, config.max_text) = (0, safe.len());
+    (config.log_bytes, config.max_text) = (0, text.len());
     let hub = Hub::new(config);
     let name = "author".parse().expect("the name is in order");
     let mut author = hub.join(name).expect("nobody is here");

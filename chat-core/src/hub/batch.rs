@@ -1,14 +1,16 @@
 //! Many deliveries at a time, without an allocation for each.
 
-use crate::log::{Entry, Packed};
-use crate::state::{Amount, Cursor, Look, State};
-use crate::types::event::{Delivery, EventRef, LeaveReason};
-use crate::types::ids::MemberId;
+use crate::log::index::{Base, Entry};
+use crate::state::State;
+use crate::state::read::{Amount, Cursor, ReadOutcome};
+use crate::types::direct::Direct;
+use crate::types::event::{Delivery, DeliveryRef, EventRef, LeaveReason};
+use crate::types::ids::{HubId, MemberId};
 
-/// What [`Member::recv_many`](crate::Member::recv_many) fills: a run of the log, copied once.
+/// Filled by [`Member::recv_many`](crate::Member::recv_many): a run of the log, copied once.
 ///
-/// Keep one and use it again: its memory is then allocated once, for at most about 64 KiB of
-/// lines and 8 bytes for each of them. Its items come in the order gap, events, closed.
+/// Keep one and use it again: then its memory is allocated once, for at most about 64 KiB of lines
+/// and 16 bytes for each of them. Its items come in the order direct messages, gap, events, closed.
 ///
 /// ```
 /// use chat_core::{Batch, Delivery, Hub, HubConfig};
@@ -23,16 +25,19 @@ use crate::types::ids::MemberId;
 /// assert_eq!(batch.lines(), "alice: one\nalice: two\n");
 /// for delivery in &batch {
 ///     let Delivery::Event(event) = delivery else { panic!("nothing is missing") };
-///     assert_eq!(event.sender(), "alice");
+///     assert_eq!(event.subject(), "alice");
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    first: u64,
+    hub: Option<HubId>,
+    directs: Vec<Direct>,
     missed: u64,
+    first: u64,
     lines: String,
-    entries: Vec<Packed>,
+    entries: Vec<Entry>,
+    bases: Vec<Base>,
     /// The low bits of the offset in the log where its lines begin.
     start: u32,
     closed: Option<LeaveReason>,
@@ -41,12 +46,20 @@ pub struct Batch {
 impl Batch {
     /// How many items it holds.
     pub fn len(&self) -> usize {
-        usize::from(self.missed > 0) + self.entries.len() + usize::from(self.closed.is_some())
+        self.directs.len()
+            + usize::from(self.missed > 0)
+            + self.entries.len()
+            + usize::from(self.closed.is_some())
     }
 
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The texts for this member alone, which come before its gap and events.
+    pub fn directs(&self) -> &[Direct] {
+        &self.directs
     }
 
     /// The lines of its events, each with `\n` at its end.
@@ -59,7 +72,7 @@ impl Batch {
         self.missed
     }
 
-    /// Why nothing will come after it, if nothing will.
+    /// The reason of the end, if nothing will come after it.
     pub fn closed(&self) -> Option<LeaveReason> {
         self.closed
     }
@@ -68,44 +81,54 @@ impl Batch {
     pub fn iter(&self) -> Iter<'_> {
         Iter {
             batch: self,
+            directs: self.directs.iter(),
             missed: self.missed,
             next: 0,
+            base: 0,
             rest: &self.lines,
             start: self.start,
             closed: self.closed,
         }
     }
 
-    /// Fills it with what the cursor has before it.
+    pub(crate) fn push_direct(&mut self, direct: Direct) {
+        self.directs.push(direct);
+    }
+
+    /// Fills it with the events that the cursor has before it.
     pub(crate) fn fill(
         &mut self,
         state: &mut State,
-        id: MemberId,
         cursor: &mut Cursor,
         amount: Amount,
-    ) -> Look {
+    ) -> ReadOutcome {
         let mut bytes = std::mem::take(&mut self.lines).into_bytes();
         bytes.clear();
-        let look = state.look(id, cursor, amount, &mut bytes);
-        self.first = look.events.start;
-        self.missed = look.missed;
+        let outcome = state.read(cursor, amount, &mut bytes);
+        self.hub = Some(state.hub_id());
+        self.first = outcome.events.start;
+        self.missed = outcome.missed;
         self.entries.clear();
-        self.start = state.read_index(look.events.clone(), &mut self.entries);
-        self.closed = look.closed;
+        self.bases.clear();
+        let events = outcome.events.clone();
+        self.start = state.read_index(events, &mut self.entries, &mut self.bases);
+        self.closed = outcome.closed;
         self.lines = String::from_utf8(bytes).expect("the log holds whole lines of UTF-8");
-        look
+        outcome
     }
 
     pub(crate) fn clear(&mut self) {
+        self.directs.clear();
         self.missed = 0;
         self.lines.clear();
         self.entries.clear();
+        self.bases.clear();
         self.closed = None;
     }
 }
 
 impl<'a> IntoIterator for &'a Batch {
-    type Item = Delivery<EventRef<'a>>;
+    type Item = DeliveryRef<'a>;
     type IntoIter = Iter<'a>;
 
     fn into_iter(self) -> Iter<'a> {
@@ -117,41 +140,58 @@ impl<'a> IntoIterator for &'a Batch {
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     batch: &'a Batch,
+    directs: std::slice::Iter<'a, Direct>,
     missed: u64,
     next: usize,
+    /// The place of the base of the event before, if there was one.
+    base: usize,
     rest: &'a str,
     start: u32,
     closed: Option<LeaveReason>,
 }
 
+impl<'a> Iter<'a> {
+    fn event(&mut self, entry: Entry) -> EventRef<'a> {
+        let seq = self.batch.first + self.next as u64;
+        let later = self.batch.bases[self.base + 1..].iter();
+        self.base += later.take_while(|base| base.first <= seq).count();
+        let len = entry.len(self.start);
+        let (line, rest) = self.rest.split_at(len);
+        self.start = entry.end();
+        self.next += 1;
+        self.rest = rest;
+        EventRef {
+            seq,
+            time: self.batch.bases[self.base].time(entry),
+            member: Option::zip(self.batch.hub, entry.member())
+                .map(|(hub, slot)| MemberId { hub, slot }),
+            kind: entry.kind(),
+            name_len: entry.name_len(),
+            line: &line[..len - 1],
+        }
+    }
+}
+
 impl<'a> Iterator for Iter<'a> {
-    type Item = Delivery<EventRef<'a>>;
+    type Item = DeliveryRef<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(direct) = self.directs.next() {
+            return Some(Delivery::Direct(direct));
+        }
         if self.missed > 0 {
             let missed = std::mem::take(&mut self.missed);
             return Some(Delivery::Gap { missed });
         }
         if let Some(&entry) = self.batch.entries.get(self.next) {
-            let entry = Entry::unpack(entry);
-            let len = entry.len(self.start);
-            let (line, rest) = self.rest.split_at(len);
-            self.start = entry.end();
-            let event = EventRef {
-                seq: self.batch.first + self.next as u64,
-                kind: entry.kind,
-                name_len: entry.name_len,
-                line: &line[..len - 1],
-            };
-            self.next += 1;
-            self.rest = rest;
-            return Some(Delivery::Event(event));
+            return Some(Delivery::Event(self.event(entry)));
         }
         self.closed.take().map(Delivery::Closed)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = usize::from(self.missed > 0)
+        let left = self.directs.len()
+            + usize::from(self.missed > 0)
             + (self.batch.entries.len() - self.next)
             + usize::from(self.closed.is_some());
         (left, Some(left))

@@ -1,29 +1,27 @@
-//! A member of a hub: its place in it, and what it reads.
+//! A member of a hub: a subscriber with a name.
 
-use crate::hub::Hub;
-use crate::hub::batch::Batch;
-use crate::hub::wait_list::Ticket;
-use crate::state::{Amount, Cursor, Look, State};
+use super::batch::Batch;
+use super::handle::Hub;
+use super::publisher::{Membership, Publisher};
+use super::subscriber::{Subscriber, TryRecvError};
 use crate::types::errors::PublishError;
-use crate::types::event::{Delivery, Event, LeaveReason};
+use crate::types::event::Delivery;
 use crate::types::ids::MemberId;
 use crate::types::name::Name;
-use std::future::poll_fn;
+use crate::types::position::Position;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use thiserror::Error;
-use tokio::task::coop::poll_proceed;
+use std::task::{Context, Poll};
 use tokio_stream::Stream;
-
-/// The most bytes of lines that one batch takes.
-pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 
 /// A place in a hub. Dropping it leaves.
 ///
-/// It reads the log from its arrival on: one at a time as a [`Stream`] of [`Delivery`] or by
-/// [`recv`](Self::recv), or many at a time by [`recv_many`](Self::recv_many). It costs the hub
-/// an offset, not a queue, so it need not be read at all. After `Delivery::Closed` there is
-/// nothing more.
+/// It reads the log from its arrival on: one item at a time as a [`Stream`] of [`Delivery`] or by
+/// [`recv`](Self::recv), or many at a time by [`recv_many`](Self::recv_many). After
+/// [`Delivery::Closed`] there is nothing more.
+///
+/// It costs the hub an offset, not a queue, so it need not be read at all. But a member that is never
+/// read is the slowest reader of its hub: a program that only publishes should make it a
+/// [`Publisher`].
 ///
 /// ```
 /// use chat_core::{Delivery, Hub, HubConfig};
@@ -39,7 +37,9 @@ pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 ///     match delivery {
 ///         Delivery::Event(event) => assert_eq!(event.line(), "alice: hi"),
 ///         Delivery::Gap { missed } => println!("{missed} missed"),
+///         Delivery::Direct(direct) => println!("* {direct}"),
 ///         Delivery::Closed(reason) => println!("{reason}"),
+///         _ => {}
 ///     }
 /// }
 /// # Ok(())
@@ -47,57 +47,39 @@ pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 /// ```
 #[derive(Debug)]
 pub struct Member {
-    hub: Hub,
-    id: MemberId,
-    cursor: Cursor,
-    /// The hub's version when there was last nothing to read.
-    seen: Option<u64>,
-    /// Its place among those who wait.
-    ticket: Option<Ticket>,
-    ended: bool,
-}
-
-/// Why [`Member::try_recv`] gave nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum TryRecvError {
-    /// There is nothing to read now.
-    #[error("nothing to receive now")]
-    Empty,
-    /// The member has left and been given everything.
-    #[error("nothing more to receive")]
-    Ended,
+    // Dropped first: the slot is released when nothing reads for it any more.
+    reader: Subscriber,
+    membership: Membership,
 }
 
 impl Member {
-    pub(crate) fn new(hub: Hub, id: MemberId, cursor: Cursor) -> Self {
-        Self {
-            hub,
-            id,
-            cursor,
-            seen: None,
-            ticket: None,
-            ended: false,
-        }
+    pub(super) fn new(reader: Subscriber, membership: Membership) -> Self {
+        Self { reader, membership }
     }
 
-    /// Who it is, for [`Hub::publish`], [`Hub::rename`] and [`Hub::leave`].
+    /// Its id, for [`Hub::publish`], [`Hub::rename`], [`Hub::leave`] and others.
     pub fn id(&self) -> MemberId {
-        self.id
+        self.membership.id()
     }
 
     /// Its hub.
     pub fn hub(&self) -> &Hub {
-        &self.hub
+        self.reader.hub()
     }
 
     /// Its name, or `None` if it has left.
     pub fn name(&self) -> Option<Name> {
-        self.hub.name(self.id)
+        self.hub().name(self.id())
     }
 
-    /// The number of the next event it is to be given.
-    pub fn position(&self) -> u64 {
-        self.cursor.seq
+    /// The position of the next event that it is to be given.
+    pub fn position(&self) -> Position {
+        self.reader.position()
+    }
+
+    /// How many events it has not read yet, evicted ones included.
+    pub fn behind(&self) -> u64 {
+        self.reader.behind()
     }
 
     /// Publishes a text in its name; see [`Hub::publish`].
@@ -106,14 +88,22 @@ impl Member {
     ///
     /// See [`PublishError`].
     pub fn publish(&self, text: &str) -> Result<u64, PublishError> {
-        self.hub.publish(self.id, text)
+        self.hub().publish(self.id(), text)
     }
 
-    /// The next item, or `None` after `Closed`; the same as the stream's `next`.
+    /// Stops reading and keeps the membership: what was not read is given up, and the member no
+    /// longer counts as a slow reader. The membership lasts until the last clone is dropped.
+    pub fn into_publisher(self) -> Publisher {
+        Publisher::new(self.membership)
+    }
+
+    /// Waits for the next item. `None` after [`Delivery::Closed`]; the same as the stream's `next`.
     ///
-    /// Cancel safe: if it is dropped while it waits, nothing is lost and nothing comes twice.
+    /// # Cancel safety
+    ///
+    /// Dropping the future while it waits loses nothing and repeats nothing.
     pub async fn recv(&mut self) -> Option<Delivery> {
-        poll_fn(|cx| self.poll_next_with(cx, Self::take_one)).await
+        self.reader.recv().await
     }
 
     /// The next item, if there is one now. Needs no runtime.
@@ -122,129 +112,29 @@ impl Member {
     ///
     /// See [`TryRecvError`].
     pub fn try_recv(&mut self) -> Result<Delivery, TryRecvError> {
-        self.take_one().ok_or_else(|| self.nothing())
+        self.reader.try_recv()
     }
 
-    /// Fills the batch with all there is, at most about 64 KiB of lines, and gives the number
-    /// of its items; waits for one if there is none. 0 after `Closed`, and the batch is empty.
+    /// Fills the batch with everything there is; see [`Subscriber::recv_many`].
     ///
-    /// Cancel safe: if it is dropped while it waits, nothing is lost and nothing comes twice.
+    /// # Cancel safety
+    ///
+    /// Dropping the future while it waits loses nothing and repeats nothing.
     pub async fn recv_many(&mut self, batch: &mut Batch) -> usize {
-        let items =
-            poll_fn(|cx| self.poll_next_with(cx, |member| member.take_many(batch, u64::MAX))).await;
-        if items.is_none() {
-            batch.clear();
-        }
-        items.unwrap_or(0)
+        self.reader.recv_many(batch).await
     }
 
-    /// [`recv_many`](Self::recv_many) of what there is now. Needs no runtime.
+    /// Fills the batch with what there is now; see [`Subscriber::try_recv_many`].
     ///
     /// # Errors
     ///
     /// See [`TryRecvError`]; the batch is then empty.
     pub fn try_recv_many(&mut self, batch: &mut Batch) -> Result<usize, TryRecvError> {
-        self.take_many(batch, u64::MAX)
-            .ok_or_else(|| self.nothing())
+        self.reader.try_recv_many(batch)
     }
 
-    fn nothing(&self) -> TryRecvError {
-        match self.ended {
-            true => TryRecvError::Ended,
-            false => TryRecvError::Empty,
-        }
-    }
-
-    fn take_one(&mut self) -> Option<Delivery> {
-        let mut line = Vec::new();
-        let (look, entry) = self.look(|state, id, cursor| {
-            let look = state.look(id, cursor, Amount::One, &mut line);
-            let entry = (!look.events.is_empty()).then(|| state.entry(look.events.start));
-            (look, entry)
-        })?;
-        if look.missed > 0 {
-            return Some(Delivery::Gap {
-                missed: look.missed,
-            });
-        }
-        if let Some(entry) = entry {
-            line.pop();
-            let line = String::from_utf8(line).expect("the log holds whole lines of UTF-8");
-            return Some(Delivery::Event(Event {
-                seq: look.events.start,
-                kind: entry.kind,
-                name_len: entry.name_len,
-                line: line.into(),
-            }));
-        }
-        look.closed.map(Delivery::Closed)
-    }
-
-    /// Fills the batch with what there is before event number `before`.
-    pub(crate) fn take_many(&mut self, batch: &mut Batch, before: u64) -> Option<usize> {
-        batch.clear();
-        let amount = Amount::Upto {
-            bytes: BATCH_BYTES,
-            before,
-        };
-        self.look(|state, id, cursor| (batch.fill(state, id, cursor, amount), ()))?;
-        Some(batch.len()).filter(|items| *items > 0)
-    }
-
-    /// Looks at the log, under the lock, by `look`. `None` after the end.
-    pub(crate) fn look<T>(
-        &mut self,
-        look: impl FnOnce(&mut State, MemberId, &mut Cursor) -> (Look, T),
-    ) -> Option<(Look, T)> {
-        if self.ended {
-            return None;
-        }
-        let shared = &self.hub.shared;
-        let mut state = shared.lock();
-        let given = look(&mut state, self.id, &mut self.cursor);
-        // Read under the lock, so what changes it comes after this look.
-        self.seen = given.0.caught_up.then(|| shared.version());
-        shared.moved_on(state);
-        self.ended = given.0.closed.is_some();
-        Some(given)
-    }
-
-    /// Puts events back that a look gave, from number `seq` on.
-    pub(crate) fn put_back(&mut self, look: &Look, seq: u64) {
-        self.hub.shared.lock().put_back(&mut self.cursor, look, seq);
-        self.seen = None;
-        self.ended = false;
-    }
-
-    /// Whether a look would be in vain; then the waker is kept for when that changes.
-    pub(crate) fn poll_idle(&mut self, cx: &mut Context<'_>) -> bool {
-        let shared = &self.hub.shared;
-        self.seen.is_some_and(|seen| {
-            let bell = shared.bell(self.id);
-            bell.wait(&mut self.ticket, cx.waker(), shared.version_cell(), seen)
-        })
-    }
-
-    /// What `take` gives, when it gives something; `None` at the end.
-    fn poll_next_with<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut take: impl FnMut(&mut Self) -> Option<T>,
-    ) -> Poll<Option<T>> {
-        // A member that always has something to read must not keep its thread for itself.
-        let budget = ready!(poll_proceed(cx));
-        loop {
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            if self.poll_idle(cx) {
-                return Poll::Pending;
-            }
-            if let Some(taken) = take(self) {
-                budget.made_progress();
-                return Poll::Ready(Some(taken));
-            }
-        }
+    pub(crate) fn reader(&mut self) -> &mut Subscriber {
+        &mut self.reader
     }
 }
 
@@ -252,18 +142,6 @@ impl Stream for Member {
     type Item = Delivery;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        self.poll_next_with(cx, Self::take_one)
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let shared = &self.hub.shared;
-        shared.bell(self.id).forget(self.ticket.take());
-        let reason = match std::thread::panicking() {
-            true => LeaveReason::Panicked,
-            false => LeaveReason::Left,
-        };
-        shared.change(|state| state.release(self.id, &self.cursor, reason));
+        self.reader.poll_recv(cx)
     }
 }

@@ -1,234 +1,403 @@
-//! The hub: one log of lines, in which every member is a cursor.
+//! The hub: the state behind a lock, wait lists around it, and the handles that a program holds.
 
 pub(crate) mod batch;
+mod clock;
+pub(crate) mod handle;
 pub(crate) mod member;
+mod pacing;
+pub(crate) mod publisher;
 pub(crate) mod shared;
+pub(crate) mod subscriber;
 pub(crate) mod wait_list;
 
-use crate::hub::member::Member;
-use crate::hub::shared::Shared;
-use crate::state::{Refused, State};
-use crate::types::config::HubConfig;
-use crate::types::errors::{JoinError, LeaveError, PublishError, RenameError};
-use crate::types::event::LeaveReason;
-use crate::types::ids::MemberId;
-use crate::types::name::Name;
-use crate::types::stats::{Roster, Stats};
-use std::fmt;
-use std::sync::Arc;
+pub use handle::Hub;
 
-/// A broadcast hub. This is a handle: clones of it are the same hub.
-///
-/// # Order
-///
-/// There is one total order: every event has a number, counting up by one, and every member
-/// is given events in strictly increasing numbers, where a number means the same event to
-/// all. A member's arrival comes before what it publishes, that in the order of its calls,
-/// and all of that before its leaving. Joining is one point in that order: what happened
-/// before it is in the roster that [`join_with_roster`](Self::join_with_roster) gives, what
-/// happens after it is in the member's stream, and nothing is in both or in neither.
-///
-/// # Slow members
-///
-/// Nobody waits for a member. The hub keeps the last [`HubConfig::log_bytes`] of lines for
-/// all members together. One that is further behind has lost the oldest of what it has not
-/// yet read; it is given [`Delivery::Gap`](crate::Delivery::Gap) with their exact number, and
-/// goes on with the oldest that is still there. So what a member is given and what it is told
-/// that it missed add up to all that was published since it came. Delivery is at most once.
-///
-/// ```
-/// use chat_core::{Delivery, Hub, HubConfig};
-///
-/// let mut config = HubConfig::default();
-/// config.log_bytes = 0; // the least there can be
-/// let hub = Hub::new(config);
-/// let mut slow = hub.join("slow".parse()?)?;
-/// let writer = hub.join("writer".parse()?)?;
-/// for n in 0..10_000 {
-///     writer.publish(&format!("line {n}"))?; // does not wait for the slow one
-/// }
-///
-/// let Delivery::Gap { missed } = slow.try_recv()? else { panic!("it lost some") };
-/// let mut given = 0;
-/// while let Ok(Delivery::Event(_)) = slow.try_recv() {
-///     given += 1;
-/// }
-/// assert_eq!(given + missed, 1 + 10_000); // the writer's arrival and its lines
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// # Leaving
-///
-/// A member leaves once: by the first of [`leave`](Self::leave), its [`Member`] being dropped
-/// (also by a panic), and [`close`](Self::close). Its name is free from then on, publishing
-/// under its id is an error that takes no number, and its stream still gives what came before
-/// the leaving, then [`Delivery::Closed`](crate::Delivery::Closed) with the reason.
-///
-/// # Closing
-///
-/// [`close`](Self::close) is everybody's leaving at one point in the order: nothing is
-/// published or joins after it, and every stream gives its remainder and then ends. It takes no
-/// place in the log. A hub is not closed by dropping its handles: each member holds one.
-#[derive(Clone)]
-pub struct Hub {
-    pub(crate) shared: Arc<Shared>,
+use crate::state::State;
+use crate::state::command::{Command, Refusal, TextsBuffer};
+use crate::types::config::HubConfig;
+use crate::types::errors::{
+    JoinError, LeaveError, NotReadByAll, PublishError, PublishManyError, RenameError, SendError,
+};
+use crate::types::event::{LeaveReason, Removal};
+use crate::types::ids::{MemberId, SlotId};
+use crate::types::name::Name;
+use crate::types::position::{Position, Resumed, Start};
+use crate::types::stats::{Lag, Roster, Stats};
+use crate::types::time::Timestamp;
+use member::Member;
+use publisher::Membership;
+use shared::{Shared, TooLong};
+use std::sync::Arc;
+use subscriber::Subscriber;
+
+/// How to join; see [`Hub::join_with`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct JoinOptions {
+    /// The member's name.
+    pub name: Name,
+    /// How many names the roster that is returned has at most. Default 0.
+    pub roster: usize,
+    /// Where the member's stream begins. Default [`Start::Now`].
+    pub start: Start,
+}
+
+impl JoinOptions {
+    /// Joins under this name, without names in the roster, from now on.
+    pub fn new(name: Name) -> Self {
+        Self {
+            name,
+            roster: 0,
+            start: Start::Now,
+        }
+    }
+}
+
+/// What [`Hub::join_with`] returns.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Joined {
+    /// The new member. Its stream begins at its [`position`](Member::position).
+    pub member: Member,
+    /// The members right after the arrival, the new one as the last.
+    pub roster: Roster,
+    /// How the stream relates to the position that [`Start::At`] asked for.
+    pub resumed: Resumed,
 }
 
 impl Hub {
-    /// A hub with no members. It needs no runtime and starts no task.
+    /// Makes a hub without members. It needs no runtime and starts no task.
+    ///
+    /// It takes about 4 KiB, a few microseconds, and more memory only as it is used.
     pub fn new(config: HubConfig) -> Self {
-        Self::starting_at(config, 0)
-    }
-
-    /// [`new`](Self::new), but the first event gets this number. Hidden, because it is for tests:
-    /// no program lives to see the numbers run out.
-    #[doc(hidden)]
-    pub fn starting_at(config: HubConfig, first_seq: u64) -> Self {
         Self {
-            shared: Arc::new(Shared::new(config.within_bounds(), first_seq)),
+            shared: Arc::new(Shared::new(config)),
         }
     }
 
-    /// Makes a member of this name, whose arrival the others are told. Does not wait; costs
-    /// the same however many members there are.
+    /// Adds a member of this name, and announces its arrival to the others. Does not wait; takes
+    /// the same time however many members there are.
     ///
     /// # Errors
     ///
-    /// [`JoinError::NameTaken`] also for a name that looks like one here; see [`Name`].
+    /// [`JoinError::NameTaken`] also for a name that looks like one that is taken; see [`Name`].
     pub fn join(&self, name: Name) -> Result<Member, JoinError> {
-        Ok(self.join_with_roster(name, 0)?.0)
+        Ok(self.join_with(JoinOptions::new(name))?.member)
     }
 
-    /// [`join`](Self::join), together with who is here at that very point: the newcomer, as the
-    /// last, and those before it. At most `limit` names are copied.
+    /// Adds a member, and tells who is there and where its stream begins.
+    ///
+    /// At most `options.roster` names are copied, under the hub's lock.
+    ///
+    /// ```
+    /// use chat_core::{Delivery, Hub, HubConfig, JoinOptions, Start};
+    ///
+    /// let hub = Hub::new(HubConfig::default());
+    /// let alice = hub.join("alice".parse()?)?;
+    /// alice.publish("hello")?;
+    ///
+    /// let mut options = JoinOptions::new("bob".parse()?);
+    /// options.roster = 50;
+    /// options.start = Start::Last(1);
+    /// let mut bob = hub.join_with(options)?;
+    /// assert_eq!(bob.roster.names, ["alice", "bob"]);
+    /// let Delivery::Event(event) = bob.member.try_recv()? else { panic!("the log holds it") };
+    /// assert_eq!(event.line(), "alice: hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// As [`join`](Self::join).
-    pub fn join_with_roster(
-        &self,
-        name: Name,
-        limit: usize,
-    ) -> Result<(Member, Roster), JoinError> {
+    pub fn join_with(&self, options: JoinOptions) -> Result<Joined, JoinError> {
+        let JoinOptions {
+            name,
+            roster,
+            start,
+        } = options;
         let keys = name.keys();
+        let now = self.shared.now();
         let joined = self.shared.change(|state| {
-            let (id, cursor) = state.join(name, keys)?;
-            Ok((id, cursor, state.roster_now(limit)))
+            let outcome = state.apply(now, Command::Join { name, keys })?;
+            let slot = outcome.joined();
+            let (cursor, resumed) = state.open(start, Some(slot));
+            Ok((slot, cursor, resumed, state.roster(roster)))
         });
         match joined {
-            Ok((id, cursor, roster)) => Ok((Member::new(self.clone(), id, cursor), roster)),
-            Err(Refused::Taken) => Err(JoinError::NameTaken),
-            Err(Refused::Closed | Refused::NotHere) => Err(JoinError::Closed),
+            Ok((slot, cursor, resumed, roster)) => {
+                let id = self.shared.member_id(slot);
+                let reader = Subscriber::new(self.clone(), cursor);
+                Ok(Joined {
+                    member: Member::new(reader, Membership::new(self.clone(), id)),
+                    roster,
+                    resumed,
+                })
+            }
+            Err(Refusal::NameTaken) => Err(JoinError::NameTaken),
+            Err(_) => Err(JoinError::Closed),
         }
     }
 
-    /// Publishes a text in the name of a member, to all members, itself included, and gives the
-    /// event's number: its place in the order. That is no promise that anybody has read it or
-    /// ever will.
+    /// Makes a reader that is no member, and that nobody sees.
+    ///
+    /// How its start relates to a position that [`Start::At`] asked for, its
+    /// [`position`](Subscriber::position) and its first item tell. Of a closed hub it gives what the
+    /// log still holds, if `start` asks for it, and then the end.
+    pub fn subscribe(&self, start: Start) -> Subscriber {
+        let (cursor, _) = self.shared.lock().open(start, None);
+        Subscriber::new(self.clone(), cursor)
+    }
+
+    /// Publishes a text in the name of a member, to all members, itself included, and returns the
+    /// event's number. That is its place in the order, and no promise that any member has read it
+    /// or ever will.
     ///
     /// Characters that could move a cursor or forge a line are removed: C0 and C1 controls but
     /// tab, DEL, line separators, bidi overrides and isolates. Never waits for a member.
     ///
     /// # Errors
     ///
-    /// See [`PublishError`]; a text is refused whole or published whole.
+    /// See [`PublishError`]; a text is rejected or published as a whole.
     pub fn publish(&self, id: MemberId, text: &str) -> Result<u64, PublishError> {
+        let id = self.shared.slot(id).ok_or(PublishError::NotHere)?;
         let text = self.shared.admit(text)?;
-        let numbers = self.shared.publish(id, std::iter::once(&*text))?;
-        Ok(numbers.start)
+        let texts = crate::state::command::Texts {
+            bytes: &text,
+            ends: &[text.len()],
+        };
+        let published = self.shared.apply(Command::Publish { id, texts })?;
+        Ok(published.published().start)
     }
 
-    /// Publishes many texts, next to each other in the order, and gives their numbers. The hub
-    /// is locked once and every member is woken once, so this is much cheaper than one by one.
+    /// Publishes many texts in their order, and returns the number of the first and the one after
+    /// the last. The hub is locked once, and every member woken once, for up to 64 KiB of them, so
+    /// this is much cheaper than publishing them one by one.
+    ///
+    /// Texts of more than 64 KiB together are published in several batches. Then events of other
+    /// members can have numbers between theirs.
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish): if one text is too long, none is published.
+    /// See [`PublishManyError`]. If one of the texts is too long, none is published; if the member
+    /// leaves between two batches, the error says how many were.
     pub fn publish_many(
         &self,
         id: MemberId,
         texts: &[&str],
-    ) -> Result<std::ops::Range<u64>, PublishError> {
-        let texts: Vec<_> = texts
-            .iter()
-            .map(|text| self.shared.admit(text))
-            .collect::<Result<_, _>>()?;
-        self.shared.publish(id, texts.iter().map(|text| &**text))
+    ) -> Result<std::ops::Range<u64>, PublishManyError> {
+        self.shared.publish_many(id, texts)
     }
 
-    /// Gives a member another name, which everybody is told, itself included. To take the name
-    /// it has changes nothing and tells nobody.
+    /// Publishes a line of the program's own, `*** TEXT`, and returns its number. No member can
+    /// publish such a line.
+    ///
+    /// Characters are removed as by [`publish`](Self::publish).
     ///
     /// # Errors
     ///
-    /// See [`RenameError`]. Its own name in another case is not taken.
+    /// [`PublishError::TooLong`] or [`PublishError::Closed`].
+    pub fn announce(&self, text: &str) -> Result<u64, PublishError> {
+        let text = self.shared.admit(text)?;
+        let published = self.shared.apply(Command::Announce { text: &text })?;
+        Ok(published.published().start)
+    }
+
+    /// Delivers a text of one member to another one alone, after all events published so far.
+    ///
+    /// Characters are removed as by [`publish`](Self::publish). A member can send to itself.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`]: unless one is returned, the text waits for the recipient, which receives it
+    /// if it reads before its connection fails.
+    pub fn send(&self, from: MemberId, to: MemberId, text: &str) -> Result<(), SendError> {
+        let from = self.shared.slot(from).ok_or(SendError::SenderNotHere)?;
+        self.deliver(Some(from), to, text)
+    }
+
+    /// Delivers a notice of the program to one member alone, after all events published so far. A
+    /// session shows it as `* TEXT`.
+    ///
+    /// Characters are removed as by [`publish`](Self::publish).
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
+    pub fn notify(&self, to: MemberId, text: &str) -> Result<(), SendError> {
+        self.deliver(None, to, text)
+    }
+
+    fn deliver(&self, from: Option<SlotId>, to: MemberId, text: &str) -> Result<(), SendError> {
+        let to = self.shared.slot(to).ok_or(SendError::NotHere)?;
+        let text = self.shared.admit(text)?;
+        let text = &text;
+        let now = self.shared.now();
+        let send = |state: &mut State| state.apply(now, Command::Send { from, to, text });
+        self.shared.change_of_member(to, send)?;
+        Ok(())
+    }
+
+    /// Gives a member another name, which all members are told, itself included. Taking the name
+    /// that it has changes nothing and is told to nobody.
+    ///
+    /// # Errors
+    ///
+    /// See [`RenameError`]. The member's own name in another case is not taken.
     pub fn rename(&self, id: MemberId, name: Name) -> Result<(), RenameError> {
+        let id = self.shared.slot(id).ok_or(RenameError::NotHere)?;
         let keys = name.keys();
-        let renamed = self.shared.change(|state| state.rename(id, name, keys));
-        renamed.map_err(|refused| match refused {
-            Refused::Taken => RenameError::NameTaken,
-            Refused::NotHere => RenameError::NotHere,
-            Refused::Closed => RenameError::Closed,
-        })
+        match self.shared.apply(Command::Rename { id, name, keys }) {
+            Ok(_) => Ok(()),
+            Err(Refusal::NameTaken) => Err(RenameError::NameTaken),
+            Err(Refusal::NotHere) => Err(RenameError::NotHere),
+            Err(Refusal::Muted { until }) => Err(RenameError::Muted { until }),
+            Err(_) => Err(RenameError::Closed),
+        }
     }
 
-    /// Ends a membership, which the others are told, and gives the number before which the
-    /// member's stream ends. Anyone who holds the hub can.
+    /// Rejects what a member publishes, sends to others, or wants to be called, until a time of
+    /// [`now`](Self::now)'s clock. [`Timestamp::MAX`] is for as long as it is here, a time in the
+    /// past ends it.
     ///
     /// # Errors
     ///
-    /// [`LeaveError::NotHere`] if the member had left before: a leaving happens once.
-    pub fn leave(&self, id: MemberId, reason: LeaveReason) -> Result<u64, LeaveError> {
-        self.shared.leave(id, reason).ok_or(LeaveError::NotHere)
+    /// [`LeaveError::NotHere`] if the member has left.
+    pub fn mute(&self, id: MemberId, until: Timestamp) -> Result<(), LeaveError> {
+        let id = self.shared.slot(id).ok_or(LeaveError::NotHere)?;
+        let muted = self.shared.apply(Command::Mute { id, until });
+        muted.map(drop).map_err(|_| LeaveError::NotHere)
     }
 
-    /// The member that has this name, or one that looks like it, if it is here.
+    /// Ends a membership with [`LeaveReason::Left`], announces the departure to the others, and
+    /// returns the number before which the member's stream ends.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaveError::NotHere`] if the member left before: a member leaves once.
+    pub fn leave(&self, id: MemberId) -> Result<u64, LeaveError> {
+        self.end(id, LeaveReason::Left, None)
+    }
+
+    /// Ends a membership for a reason that is not the member's own wish, like
+    /// [`leave`](Self::leave). Takes a [`RemovalReason`](crate::RemovalReason), or a [`Removal`] with
+    /// a text for the member.
     ///
     /// ```
-    /// use chat_core::{Hub, HubConfig, LeaveReason};
+    /// use chat_core::{Hub, HubConfig, RemovalReason};
     ///
     /// let hub = Hub::new(HubConfig::default());
     /// let troll = hub.join("Troll".parse()?)?;
     /// let id = hub.find(&"troll".parse()?).expect("it is here");
-    /// hub.leave(id, LeaveReason::Kicked)?;
+    /// hub.remove(id, RemovalReason::Kicked)?;
     /// assert_eq!(id, troll.id());
     /// assert_eq!(hub.find(&"Troll".parse()?), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`LeaveError::NotHere`] if the member left before.
+    pub fn remove(&self, id: MemberId, removal: impl Into<Removal>) -> Result<u64, LeaveError> {
+        let Removal { reason, text } = removal.into();
+        let text = text.as_deref().map(crate::types::text::sanitize);
+        self.end(id, reason.into(), text.as_deref())
+    }
+
+    fn end(
+        &self,
+        id: MemberId,
+        reason: LeaveReason,
+        text: Option<&str>,
+    ) -> Result<u64, LeaveError> {
+        let slot = self.shared.slot(id).ok_or(LeaveError::NotHere)?;
+        let left = self.shared.leave(slot, reason, text);
+        left.map_err(|_| LeaveError::NotHere)
+    }
+
+    /// The member with this name, or one that counts as the same, if it is here.
+    ///
+    /// Names count as the same in several ways. The member with exactly this name comes first, then
+    /// one whose name differs in case only, then one whose name looks like it.
     pub fn find(&self, name: &Name) -> Option<MemberId> {
         let keys = name.keys();
-        self.shared.lock().find(&keys)
+        let slot = self.shared.lock().find(name, &keys)?;
+        Some(self.shared.member_id(slot))
     }
 
     /// The name of a member, or `None` if it has left.
     pub fn name(&self, id: MemberId) -> Option<Name> {
-        self.shared.lock().name(id).cloned()
+        let slot = self.shared.slot(id)?;
+        self.shared.lock().name(slot).cloned()
     }
 
-    /// Who is here, with the position at which that is true: the events from that number on
-    /// are not in it. At most `limit` names are copied; holds the hub's lock for that long.
+    /// The members, and the position at which that is true. At most `limit` names are copied, under
+    /// the hub's lock.
     pub fn roster(&self, limit: usize) -> Roster {
-        self.shared.lock().roster_now(limit)
+        self.shared.lock().roster(limit)
     }
 
-    /// The number that the next event gets.
-    pub fn position(&self) -> u64 {
+    /// The position of the next event.
+    pub fn position(&self) -> Position {
         self.shared.lock().position()
     }
 
-    /// How the hub is doing. Costs the same however many members there are.
+    /// The time that an event would have now.
+    pub fn now(&self) -> Timestamp {
+        self.shared.now()
+    }
+
+    /// Figures about the hub. Takes the same time however many members there are.
     pub fn stats(&self) -> Stats {
         self.shared.lock().stats()
     }
 
-    /// What it was told, within its bounds.
+    /// The readers that are furthest behind, at most `count`, from the slowest on. Looks at each
+    /// reader under the hub's lock, about a millisecond for a million.
+    pub fn slowest(&self, count: usize) -> Vec<Lag> {
+        self.shared.lock().slowest(count)
+    }
+
+    /// Its settings, within their bounds.
     pub fn config(&self) -> &HubConfig {
         self.shared.config()
     }
 
-    /// Closes the hub: everybody's leaving. Does nothing if it is closed.
+    /// Waits until every reader has read all events before `number`.
+    ///
+    /// Readers are the members and subscribers that exist, those that a member's `publish` adds
+    /// later with an earlier start included. A session counts what it has taken from the hub, which
+    /// its peer may not have received. A reader that is dropped is waited for no longer. There is no
+    /// time limit: give one by `tokio::time::timeout`, and ask [`slowest`](Self::slowest) why.
+    ///
+    /// # Errors
+    ///
+    /// See [`NotReadByAll`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn read_by_all(&self, number: u64) -> Result<(), NotReadByAll> {
+        let barrier = Barrier {
+            shared: &self.shared,
+            id: self.shared.lock().set_barrier(number),
+        };
+        self.shared
+            .at_barrier(|state| match state.barrier(barrier.id) {
+                // A closed hub's readers still read the remainder.
+                Some((1.., _)) if state.is_closed() && state.position().number < number => {
+                    Some(Err(NotReadByAll::Closed))
+                }
+                Some((1.., _)) => None,
+                Some((0, readers @ 1..)) => Some(Err(NotReadByAll::Missed { readers })),
+                Some((0, 0)) | None => Some(Ok(())),
+            })
+            .await
+    }
+
+    /// Closes the hub, which ends all memberships. Does nothing if it is closed.
     pub fn close(&self) {
-        drop(self.shared.change(State::close));
+        // Closing is never refused.
+        let _ = self.shared.apply(Command::Close);
     }
 
     /// Whether it is closed.
@@ -236,29 +405,69 @@ impl Hub {
         self.shared.lock().is_closed()
     }
 
-    /// Waits until the hub is closed. Cancel safe.
+    /// Waits until the hub is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
     pub async fn closed(&self) {
         self.shared.closed().await;
     }
 
-    /// Waits, at most for [`HubConfig::patience`], as long as members that make progress are
-    /// about to be overrun. A program that publishes as fast as it can may call this before
-    /// each batch, as sessions do before they read more from their peers.
+    /// Waits, at most for [`HubConfig::patience`], as long as readers that make progress are about
+    /// to be overrun. A program that publishes as fast as it can may call this before each batch, as
+    /// sessions do before they read more from their peers.
     ///
-    /// Needs tokio's timer. Cancel safe.
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with a timer, if it has to wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
     pub async fn pace(&self) {
         if let Some(room) = self.shared.pace() {
             room.await;
         }
     }
+
+    /// Publishes texts that a session has admitted.
+    pub(crate) fn publish_admitted(
+        &self,
+        id: MemberId,
+        texts: &TextsBuffer,
+    ) -> Result<(), PublishError> {
+        let slot = self.shared.slot(id).ok_or(PublishError::NotHere)?;
+        self.shared.publish(slot, texts).map(drop)
+    }
 }
 
-impl fmt::Debug for Hub {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stats = self.stats();
-        f.debug_struct("Hub")
-            .field("members", &stats.members)
-            .field("position", &stats.position)
-            .finish_non_exhaustive()
+/// A barrier, which is removed with this.
+struct Barrier<'a> {
+    shared: &'a Shared,
+    id: crate::state::cursors::BarrierId,
+}
+
+impl Drop for Barrier<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().clear_barrier(self.id);
+    }
+}
+
+impl From<TooLong> for SendError {
+    fn from(TooLong { len, max }: TooLong) -> Self {
+        Self::TooLong { len, max }
+    }
+}
+
+impl From<Refusal> for SendError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::RecipientNotHere => Self::NotHere,
+            Refusal::MailboxFull => Self::Full,
+            Refusal::NotHere => Self::SenderNotHere,
+            Refusal::Muted { until } => Self::Muted { until },
+            Refusal::Closed | Refusal::NameTaken => Self::Closed,
+        }
     }
 }

@@ -1,53 +1,82 @@
-//! What a hub's handles and members share: the state behind its lock, and who waits for what.
+//! What the handles of a hub share: the state behind its lock, and the wait lists.
 
-use crate::hub::wait_list::{Bell, Ticket};
-use crate::state::{Refused, State};
+use super::clock::Clock;
+use super::wait_list::{WaitKey, WaitList};
+use crate::state::State;
+use crate::state::command::{Command, Outcome, Refusal, TextsBuffer};
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use crate::types::config::HubConfig;
-use crate::types::errors::PublishError;
+use crate::types::errors::{PublishError, PublishManyError};
 use crate::types::event::LeaveReason;
-use crate::types::ids::MemberId;
+use crate::types::ids::{HubId, MemberId, SlotId};
+use crate::types::position::Position;
 use crate::types::text::sanitize;
+use crate::types::time::Timestamp;
 use std::borrow::Cow;
 use std::future::poll_fn;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll};
-use tokio::time::timeout;
 
-/// How many lists of waiting members there are; see [`Bell`]. Two in the models, where of three
-/// members two share one.
-const BELLS: usize = if cfg!(all(test, chat_loom)) { 2 } else { 16 };
+/// How many lists the wakers of readers are spread over; see [`WaitList`]. In the models there are
+/// two, so that of three members two share one.
+const WAIT_LISTS: usize = if cfg!(all(test, chat_loom)) { 2 } else { 16 };
 
 pub(crate) struct Shared {
     config: HubConfig,
-    /// Short and never held while anything is woken or called, so a plain mutex.
+    id: HubId,
+    epoch: u64,
+    clock: Clock,
+    /// Held briefly, and never while foreign code runs, so a plain mutex.
     state: Mutex<State>,
-    /// Changes whenever a member may find something new.
+    /// Changes whenever a reader may find something new.
     version: AtomicU64,
-    bells: [Bell; BELLS],
-    /// Changes when somebody who was waited for has moved on.
-    room: AtomicU64,
-    room_bell: Bell,
-    /// Rung when the hub closes, for those who are not members yet; the number becomes 1.
-    closing: AtomicU64,
-    closing_bell: Bell,
+    readers: [WaitList; WAIT_LISTS],
+    /// Changes when a reader that sessions wait for has moved on, or is waited for no longer.
+    pub(super) room: AtomicU64,
+    pub(super) pacing: WaitList,
+    /// Changes when a barrier is reached.
+    barriers: AtomicU64,
+    at_barriers: WaitList,
+    /// 1 when the hub is closed.
+    closed: AtomicU64,
+    closing: WaitList,
+}
+
+/// What a change of the state has brought, to be told when the lock is released.
+struct News {
+    events: bool,
+    closes: bool,
+    room: bool,
+    barrier: bool,
+    lists: usize,
 }
 
 impl Shared {
-    pub(crate) fn new(config: HubConfig, first_seq: u64) -> Self {
-        let state = State::new(&config, first_seq);
+    pub(crate) fn new(config: HubConfig) -> Self {
+        let config = config.within_bounds();
+        let id = HubId::unique();
+        let first = config.first.unwrap_or_else(|| Position {
+            // Random, and differently so for each.
+            epoch: RandomState::new().hash_one(id),
+            number: 0,
+        });
         Self {
+            state: Mutex::new(State::new(&config, id, first)),
             config,
-            state: Mutex::new(state),
+            id,
+            epoch: first.epoch,
+            clock: Clock::new(),
             version: AtomicU64::new(0),
-            bells: Default::default(),
+            readers: Default::default(),
             room: AtomicU64::new(0),
-            room_bell: Bell::default(),
-            closing: AtomicU64::new(0),
-            closing_bell: Bell::default(),
+            pacing: WaitList::default(),
+            barriers: AtomicU64::new(0),
+            at_barriers: WaitList::default(),
+            closed: AtomicU64::new(0),
+            closing: WaitList::default(),
         }
     }
 
@@ -56,74 +85,149 @@ impl Shared {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // No foreign code runs under this lock, so whatever panicked left it whole; and a
-        // member that is dropped by a panic must still be able to leave.
+        // No foreign code runs under this lock, so a panic leaves the state whole; and a member
+        // that a panic drops must still be able to leave.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, and wakes whoever waits for what that has brought.
+    /// The position of the event with this number.
+    pub(crate) fn at(&self, number: u64) -> Position {
+        let epoch = self.epoch;
+        Position { epoch, number }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The slot of a member of this hub.
+    pub(crate) fn slot(&self, id: MemberId) -> Option<SlotId> {
+        (id.hub == self.id).then_some(id.slot)
+    }
+
+    pub(crate) fn member_id(&self, slot: SlotId) -> MemberId {
+        MemberId { hub: self.id, slot }
+    }
+
+    pub(crate) fn apply(&self, command: Command<'_>) -> Result<Outcome, Refusal> {
+        let now = self.now();
+        self.change(|state| state.apply(now, command))
+    }
+
+    /// Changes the state, and wakes the tasks that wait for the result.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let (result, events, closes, lists, room) = {
+        let (result, news, retired) = {
             let mut state = self.lock();
-            let before = (state.position(), state.is_closed());
+            let before = (state.position().number, state.is_closed());
             let result = change(&mut state);
-            let events = state.position() != before.0;
-            let closes = state.is_closed() != before.1;
-            if events || closes {
-                self.version.fetch_add(1, SeqCst);
-            }
-            let lists = state.slots().min(BELLS);
-            (result, events, closes, lists, self.has_room(&state))
+            let news = self.news(&mut state, before);
+            (result, news, state.take_retired())
         };
-        if events || closes {
-            self.bells[..lists].iter().for_each(Bell::ring);
+        self.tell(&news);
+        drop(retired);
+        result
+    }
+
+    fn news(&self, state: &mut State, before: (u64, bool)) -> News {
+        let news = News {
+            events: state.position().number != before.0,
+            closes: state.is_closed() != before.1,
+            room: self.has_room(state),
+            barrier: state.take_barrier_reached(),
+            lists: state.keys().min(WAIT_LISTS),
+        };
+        if news.events || news.closes {
+            self.version.fetch_add(1, SeqCst);
         }
-        if closes {
-            self.closing.store(1, SeqCst);
-            self.closing_bell.ring();
+        if news.barrier || news.closes {
+            self.barriers.fetch_add(1, SeqCst);
         }
-        if room {
-            self.room_bell.ring();
+        news
+    }
+
+    fn tell(&self, news: &News) {
+        if news.events || news.closes {
+            for list in &self.readers[..news.lists] {
+                list.wake_all();
+            }
+        }
+        if news.closes {
+            self.closed.store(1, SeqCst);
+            self.closing.wake_all();
+        }
+        if news.barrier || news.closes {
+            self.at_barriers.wake_all();
+        }
+        if news.room {
+            self.pacing.wake_all();
+        }
+    }
+
+    /// Ends a membership, and gives the number before which its stream ends.
+    pub(crate) fn leave(
+        &self,
+        id: SlotId,
+        reason: LeaveReason,
+        text: Option<&str>,
+    ) -> Result<u64, Refusal> {
+        let now = self.now();
+        let leave = |state: &mut State| state.apply(now, Command::Leave { id, reason, text });
+        Ok(self.change_of_member(id, leave)?.left())
+    }
+
+    /// Changes something for one member that need not take a place in the log.
+    pub(crate) fn change_of_member<T>(
+        &self,
+        id: SlotId,
+        change: impl FnOnce(&mut State) -> T,
+    ) -> T {
+        let (result, silently) = self.change(|state| {
+            let before = (state.position().number, state.attention());
+            let result = change(state);
+            let after = (state.position().number, state.attention());
+            (result, before.0 == after.0 && before.1 != after.1)
+        });
+        if silently {
+            self.version.fetch_add(1, SeqCst);
+            self.list(id.index).wake_all();
         }
         result
     }
 
-    /// Ends a membership; gives the number before which its stream ends, if it had not ended.
-    pub(crate) fn leave(&self, id: MemberId, reason: LeaveReason) -> Option<u64> {
-        let (end, silently) = self.change(|state| {
-            let before = state.position();
-            let end = state.leave(id, reason);
-            (end, state.position() == before)
+    /// Delivers a session's notice to its own member, after all events before number `after`, or
+    /// after all there are.
+    pub(crate) fn notify(&self, to: SlotId, text: &str, after: Option<u64>) {
+        self.change_of_member(to, |state| {
+            let after = after.unwrap_or(state.position().number);
+            state.notify(to, text, after);
         });
-        if end.is_some() && silently {
-            // It took no place in the log, but its own stream has ended.
-            self.version.fetch_add(1, SeqCst);
-            self.bell(id).ring();
-        }
-        end
     }
 
-    pub(crate) fn version(&self) -> u64 {
-        self.version.load(SeqCst)
-    }
-
-    pub(crate) fn bell(&self, id: MemberId) -> &Bell {
-        &self.bells[id.index() % BELLS]
-    }
-
-    pub(crate) fn version_cell(&self) -> &AtomicU64 {
+    pub(crate) fn version(&self) -> &AtomicU64 {
         &self.version
     }
 
-    /// Somebody has moved on: tells those who wait for room, if any do and there is some.
-    pub(crate) fn moved_on(&self, state: MutexGuard<'_, State>) {
-        if self.has_room(&state) {
-            drop(state);
-            self.room_bell.ring();
+    /// The list in which a reader registers: a member by its slot, a subscriber by its cursor.
+    pub(crate) fn list(&self, index: u32) -> &WaitList {
+        &self.readers[index as usize % WAIT_LISTS]
+    }
+
+    /// Unlocks the state after a read, and wakes the tasks that waited for it.
+    pub(crate) fn after_read(&self, mut state: MutexGuard<'_, State>) {
+        let (room, barrier) = (self.has_room(&state), state.take_barrier_reached());
+        if barrier {
+            self.barriers.fetch_add(1, SeqCst);
+        }
+        drop(state);
+        if barrier {
+            self.at_barriers.wake_all();
+        }
+        if room {
+            self.pacing.wake_all();
         }
     }
 
-    /// Whether to tell those who wait for room that there is some.
+    /// Whether to tell the sessions that wait for slow readers that there is room.
     fn has_room(&self, state: &State) -> bool {
         let room = state.pacing > 0 && !state.is_crowded();
         if room {
@@ -132,116 +236,139 @@ impl Shared {
         room
     }
 
-    /// Whether the hub is open; then the waker is kept for when it closes.
-    pub(crate) fn poll_open(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> bool {
-        self.closing_bell.wait(ticket, cx.waker(), &self.closing, 0)
+    /// Whether the hub is open; then the waker is registered for when it closes.
+    pub(crate) fn poll_open(&self, key: &mut Option<WaitKey>, cx: &mut Context<'_>) -> bool {
+        self.closing.register(key, cx.waker(), &self.closed, 0)
     }
 
-    pub(crate) fn forget_open(&self, ticket: Option<Ticket>) {
-        self.closing_bell.forget(ticket);
+    pub(crate) fn forget_open(&self, key: Option<WaitKey>) {
+        self.closing.remove(key);
     }
 
     /// The text as it may be published.
-    pub(crate) fn admit<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, PublishError> {
+    pub(crate) fn admit<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, TooLong> {
         let max = self.config.max_text;
-        let text = sanitize(text);
+        // Before it is sanitised, which takes time and can make it shorter.
         match text.len() {
-            len if len > max => Err(PublishError::TooLong { len, max }),
-            _ => Ok(text),
+            len if len > max => Err(TooLong { len, max }),
+            _ => Ok(sanitize(text)),
         }
     }
 
-    /// Publishes texts that were admitted.
-    pub(crate) fn publish<'a>(
+    /// Publishes texts that were admitted, and that are at most one batch.
+    pub(crate) fn publish(
+        &self,
+        id: SlotId,
+        texts: &TextsBuffer,
+    ) -> Result<Range<u64>, PublishError> {
+        let texts = texts.texts();
+        let published = self.apply(Command::Publish { id, texts })?;
+        Ok(published.published())
+    }
+
+    /// Publishes texts in as many batches as they need.
+    pub(crate) fn publish_many(
         &self,
         id: MemberId,
-        texts: impl ExactSizeIterator<Item = &'a str>,
-    ) -> Result<Range<u64>, PublishError> {
-        let published = self.change(|state| state.publish(id, texts));
-        published.map_err(|refused| match refused {
-            Refused::NotHere => PublishError::NotHere,
-            Refused::Closed | Refused::Taken => PublishError::Closed,
-        })
+        texts: &[&str],
+    ) -> Result<Range<u64>, PublishManyError> {
+        let failed = |published| move |reason| PublishManyError { published, reason };
+        let slot = self.slot(id).ok_or(PublishError::NotHere);
+        let slot = slot.map_err(failed(0))?;
+        if let Some(Err(too_long)) = texts
+            .iter()
+            .map(|text| self.admit(text).map(drop))
+            .find(Result::is_err)
+        {
+            return Err(failed(0)(too_long.into()));
+        }
+        let mut numbers: Option<Range<u64>> = None;
+        let (mut buffer, mut published) = (TextsBuffer::default(), 0);
+        let mut rest = texts.iter().peekable();
+        loop {
+            while let Some(text) = rest.next_if(|text| !buffer.is_full_for(text.len())) {
+                buffer.push(&sanitize(text));
+            }
+            let batch = self.publish(slot, &buffer).map_err(failed(published))?;
+            published += buffer.len();
+            buffer.clear();
+            let first = numbers.map_or(batch.start, |numbers| numbers.start);
+            numbers = Some(first..batch.end);
+            if rest.peek().is_none() {
+                return Ok(first..batch.end);
+            }
+        }
     }
 
     /// Waits until the hub is closed.
     pub(crate) async fn closed(&self) {
-        let mut waiting = Closing {
-            shared: self,
-            ticket: None,
-        };
-        poll_fn(|cx| match self.poll_open(&mut waiting.ticket, cx) {
+        let mut waiting = Registered::new(&self.closing);
+        poll_fn(|cx| match self.poll_open(&mut waiting.key, cx) {
             true => Poll::Pending,
             false => Poll::Ready(()),
         })
         .await;
     }
 
-    /// What to wait for if members are about to be overrun, as far as they deserve it.
-    /// Seldom, so in a box: a session that never waits holds no room for it.
-    pub(crate) fn pace(&self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
-        if self.config.patience.is_zero() || !self.lock().is_crowded() {
-            return None;
-        }
-        Some(Box::pin(async {
-            let mut waiting = Pacing::new(self);
-            if timeout(self.config.patience, waiting.room()).await.is_err() {
-                self.lock().give_up_on_the_slow();
-            }
-        }))
-    }
-}
-
-/// Somebody who waits for the hub to close.
-struct Closing<'a> {
-    shared: &'a Shared,
-    ticket: Option<Ticket>,
-}
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        self.shared.forget_open(self.ticket.take());
-    }
-}
-
-/// Somebody who waits for room in the log.
-struct Pacing<'a> {
-    shared: &'a Shared,
-    ticket: Option<Ticket>,
-}
-
-impl<'a> Pacing<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        shared.lock().pacing += 1;
-        Self {
-            shared,
-            ticket: None,
-        }
-    }
-
-    async fn room(&mut self) {
-        let shared = self.shared;
+    /// Waits until `done` gives something, which it is asked whenever a barrier is reached.
+    pub(crate) async fn at_barrier<T>(&self, mut done: impl FnMut(&mut State) -> Option<T>) -> T {
+        let mut waiting = Registered::new(&self.at_barriers);
         poll_fn(|cx| {
             loop {
-                let seen = shared.room.load(SeqCst);
-                if !shared.lock().is_crowded() {
-                    return Poll::Ready(());
+                let seen = self.barriers.load(SeqCst);
+                if let Some(result) = done(&mut self.lock()) {
+                    return Poll::Ready(result);
                 }
-                if shared
-                    .room_bell
-                    .wait(&mut self.ticket, cx.waker(), &shared.room, seen)
-                {
+                let (key, waker) = (&mut waiting.key, cx.waker());
+                if self.at_barriers.register(key, waker, &self.barriers, seen) {
                     return Poll::Pending;
                 }
             }
         })
-        .await;
+        .await
     }
 }
 
-impl Drop for Pacing<'_> {
+/// A waker's registration, which ends with this.
+pub(super) struct Registered<'a> {
+    list: &'a WaitList,
+    pub(super) key: Option<WaitKey>,
+}
+
+impl<'a> Registered<'a> {
+    pub(super) fn new(list: &'a WaitList) -> Self {
+        Self { list, key: None }
+    }
+}
+
+impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        self.shared.lock().pacing -= 1;
-        self.shared.room_bell.forget(self.ticket.take());
+        self.list.remove(self.key.take());
+    }
+}
+
+/// A text is longer than the hub allows.
+#[derive(Debug)]
+pub(crate) struct TooLong {
+    pub(crate) len: usize,
+    pub(crate) max: usize,
+}
+
+impl From<TooLong> for PublishError {
+    fn from(TooLong { len, max }: TooLong) -> Self {
+        Self::TooLong { len, max }
+    }
+}
+
+impl From<Refusal> for PublishError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotHere => Self::NotHere,
+            Refusal::Muted { until } => Self::Muted { until },
+            Refusal::Closed
+            | Refusal::NameTaken
+            | Refusal::RecipientNotHere
+            | Refusal::MailboxFull => Self::Closed,
+        }
     }
 }

@@ -1,53 +1,56 @@
-//! Waking the members that wait for news.
+//! Wait lists: the wakers of readers that have nothing to read.
 //!
-//! Members are spread over several lists of wakers, so that those who go to sleep on
-//! different threads do not queue at one lock. No wake-up is lost: a member says that it waits
-//! and then looks at the hub's version again, a publisher changes the version and then looks
-//! who waits; so one of them sees the other.
+//! Members are spread over several lists, so that members that register on different threads do not
+//! contend for one lock. No wake-up is lost: a member registers its waker and then checks the hub's
+//! version again; a publisher changes the version and then checks for registered wakers. So one of
+//! the two sees the other.
 
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::Waker;
 
-/// A member's place in its list, good for one ringing.
+/// A waker's place in a list, valid until the list is next woken.
 #[derive(Debug)]
-pub(crate) struct Ticket {
-    ringing: u64,
+pub(crate) struct WaitKey {
+    round: u64,
     at: usize,
 }
 
 #[derive(Debug, Default)]
 struct List {
-    /// How often it was rung.
-    ringing: u64,
+    /// How often the list was woken.
+    round: u64,
     wakers: Vec<Waker>,
-    /// Places of members that no longer wait.
+    /// Places of wakers that were removed.
     free: Vec<usize>,
-    /// The emptied list of the last ringing, so that ringing allocates nothing.
+    /// The emptied list of the last round, so that waking allocates nothing.
     spare: Vec<Waker>,
 }
 
 /// One list, alone on its cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(crate) struct Bell {
+pub(crate) struct WaitList {
     list: Mutex<List>,
-    /// Whether somebody may wait. Changed under the lock, so that ringing for nobody needs none.
+    /// Whether a waker may be registered. Changed under the lock, so that waking an empty list
+    /// takes none.
     waiting: AtomicBool,
 }
 
-impl Bell {
+impl WaitList {
     fn lock(&self) -> MutexGuard<'_, List> {
-        // No foreign code runs under this lock, so whatever panicked left it whole.
+        // No foreign code runs under this lock, so a panic leaves the list whole.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next ringing, unless `version` is no longer `seen`: then gives `false`.
-    pub(crate) fn wait(
+    /// Registers the waker until the list is next woken, unless `version` is no longer `seen`:
+    /// then gives `false`.
+    pub(crate) fn register(
         &self,
-        ticket: &mut Option<Ticket>,
+        key: &mut Option<WaitKey>,
         waker: &Waker,
         version: &AtomicU64,
         seen: u64,
@@ -63,17 +66,18 @@ impl Bell {
             let mut list = self.lock();
             self.waiting.store(true, SeqCst);
             if version.load(SeqCst) != seen {
+                drop(list);
                 return false;
             }
             let List {
-                ringing,
+                round,
                 wakers,
                 free,
                 ..
             } = &mut *list;
-            match ticket {
-                Some(ticket) if ticket.ringing == *ringing => {
-                    mem::swap(&mut wakers[ticket.at], &mut waker);
+            match key {
+                Some(key) if key.round == *round => {
+                    mem::swap(&mut wakers[key.at], &mut waker);
                     replaced = Some(waker);
                 }
                 _ => {
@@ -85,10 +89,7 @@ impl Bell {
                         wakers.push(waker);
                         replaced = None;
                     }
-                    *ticket = Some(Ticket {
-                        ringing: *ringing,
-                        at,
-                    });
+                    *key = Some(WaitKey { round: *round, at });
                 }
             }
         }
@@ -96,21 +97,22 @@ impl Bell {
         true
     }
 
-    /// The member no longer waits.
-    pub(crate) fn forget(&self, ticket: Option<Ticket>) {
-        let Some(ticket) = ticket else { return };
+    /// Removes the waker that was registered under this key.
+    pub(crate) fn remove(&self, key: Option<WaitKey>) {
+        let Some(key) = key else { return };
         let mut waker = Waker::noop().clone();
         let mut list = self.lock();
-        if ticket.ringing == list.ringing {
-            mem::swap(&mut list.wakers[ticket.at], &mut waker);
-            list.free.push(ticket.at);
+        if key.round == list.round {
+            mem::swap(&mut list.wakers[key.at], &mut waker);
+            list.free.push(key.at);
         }
         drop(list);
         drop(waker);
     }
 
-    /// Wakes everyone who waits.
-    pub(crate) fn ring(&self) {
+    /// Wakes all registered wakers. A waker that panics does not keep the others from being woken,
+    /// nor does its panic reach the caller, whose change has been made.
+    pub(crate) fn wake_all(&self) {
         if !self.waiting.load(SeqCst) {
             return;
         }
@@ -120,12 +122,16 @@ impl Bell {
             if list.wakers.is_empty() {
                 return;
             }
-            list.ringing += 1;
+            list.round += 1;
             list.free.clear();
             let spare = mem::take(&mut list.spare);
             mem::replace(&mut list.wakers, spare)
         };
-        wakers.drain(..).for_each(Waker::wake);
+        for waker in wakers.drain(..) {
+            if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+                tracing::error!("a waker panicked");
+            }
+        }
         let mut list = self.lock();
         if list.spare.capacity() < wakers.capacity() {
             mem::swap(&mut list.spare, &mut wakers);
@@ -149,44 +155,73 @@ mod tests {
         }
     }
 
-    #[test]
-    fn waits_for_one_ringing_however_often_it_asks() {
-        let bell = Bell::default();
-        let (count, version) = (Arc::new(Count(0.into())), AtomicU64::new(7));
-        let waker = count.clone().into();
-        let mut ticket = None;
-        assert!(
-            !bell.wait(&mut ticket, &waker, &version, 6),
-            "there is news"
-        );
-        for _ in 0..3 {
-            assert!(bell.wait(&mut ticket, &waker, &version, 7));
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("as the test wants");
         }
-        assert_eq!(bell.lock().wakers.len(), 1);
-        bell.ring();
-        bell.ring();
-        assert_eq!(count.0.load(SeqCst), 1);
-        assert!(bell.wait(&mut ticket, &waker, &version, 7));
-        bell.ring();
-        assert_eq!(count.0.load(SeqCst), 2);
-        drop(waker);
-        assert_eq!(Arc::strong_count(&count), 1, "who was woken is forgotten");
     }
 
-    #[test]
-    fn who_went_away_is_not_woken_and_leaves_no_trace() {
-        let bell = Bell::default();
-        let (count, version) = (Arc::new(Count(0.into())), AtomicU64::new(0));
-        let waker = count.clone().into();
-        for _ in 0..1000 {
-            let mut ticket = None;
-            assert!(bell.wait(&mut ticket, &waker, &version, 0));
-            bell.forget(ticket);
+    mod register {
+        use super::*;
+
+        #[test]
+        fn lasts_for_one_round() {
+            let list = WaitList::default();
+            let (count, version) = (Arc::new(Count(0.into())), AtomicU64::new(7));
+            let waker = count.clone().into();
+            let mut key = None;
+            assert!(!list.register(&mut key, &waker, &version, 6), "it changed");
+            for _ in 0..3 {
+                assert!(list.register(&mut key, &waker, &version, 7));
+            }
+            assert_eq!(list.lock().wakers.len(), 1);
+            list.wake_all();
+            list.wake_all();
+            assert_eq!(count.0.load(SeqCst), 1);
+            assert!(list.register(&mut key, &waker, &version, 7));
+            list.wake_all();
+            assert_eq!(count.0.load(SeqCst), 2);
+            drop(waker);
+            assert_eq!(Arc::strong_count(&count), 1, "a woken waker is dropped");
         }
-        assert_eq!(bell.lock().wakers.len(), 1);
-        bell.ring();
-        assert_eq!(count.0.load(SeqCst), 0);
-        drop(waker);
-        assert_eq!(Arc::strong_count(&count), 1, "no waker is kept");
+    }
+
+    mod remove {
+        use super::*;
+
+        #[test]
+        fn drops_the_waker() {
+            let list = WaitList::default();
+            let (count, version) = (Arc::new(Count(0.into())), AtomicU64::new(0));
+            let waker = count.clone().into();
+            for _ in 0..1000 {
+                let mut key = None;
+                assert!(list.register(&mut key, &waker, &version, 0));
+                list.remove(key);
+            }
+            assert_eq!(list.lock().wakers.len(), 1);
+            list.wake_all();
+            assert_eq!(count.0.load(SeqCst), 0);
+            drop(waker);
+            assert_eq!(Arc::strong_count(&count), 1, "no waker is kept");
+        }
+    }
+
+    mod wake_all {
+        use super::*;
+
+        #[test]
+        fn survives_a_panicking_waker() {
+            let list = WaitList::default();
+            let (count, version) = (Arc::new(Count(0.into())), AtomicU64::new(0));
+            let (good, bad) = (count.clone().into(), Arc::new(Panics).into());
+            let mut keys = [const { None }; 3];
+            for (key, waker) in keys.iter_mut().zip([&good, &bad, &good]) {
+                assert!(list.register(key, waker, &version, 0));
+            }
+            list.wake_all();
+            assert_eq!(count.0.load(SeqCst), 2);
+        }
     }
 }

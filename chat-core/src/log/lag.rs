@@ -1,25 +1,27 @@
-//! Who is about to be overrun, in O(1): cursors counted per zone of the log.
+//! Which readers are about to be overrun, in O(1): cursors counted by zone of the log.
 //!
-//! The log is 64 zones long. A cursor counts in the zone it reads from, with credit if it got
-//! there by reading. Whoever waits for the cursors nearest to the tail uses their credit up,
-//! and only moving on to another zone earns a new one: so a reader that stands still is waited
-//! for once, and one that moves by a zone may be waited for again.
+//! The log is 64 zones long. A cursor counts in the zone that it reads from, and has credit if it
+//! got there by reading. Waiting for the cursors nearest to the tail uses up their credit, and a
+//! cursor earns a new one only when it moves on to another zone. So a session waits once for a
+//! reader that makes no progress, and again for a reader that moved on by a zone.
+
 use std::ops::Range;
 
-/// Zones in a log's length.
+/// Zones in the length of a log.
 const PER_LOG: u64 = 64;
-/// A log's length can touch 65 zones, so the slots of two live zones never meet.
+/// A log can touch 65 zones, so two live zones never share a slot.
 const SLOTS: usize = 128;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Zone {
-    /// Which zone the slot stands for.
+    /// The zone that the slot stands for.
     number: u64,
-    /// Cursors in it.
-    members: usize,
-    /// Those of them with credit that entered after `used_up`.
-    credited: usize,
+    /// The wait that last used up the credits of cursors in it.
     used_up: u64,
+    /// Cursors in it.
+    cursors: u32,
+    /// Those of them with credit that entered after `used_up`.
+    credited: u32,
 }
 
 impl Zone {
@@ -30,13 +32,14 @@ impl Zone {
 }
 
 #[derive(Debug)]
-pub(crate) struct Zones {
-    slots: [Zone; SLOTS],
+pub(crate) struct LagTracker {
+    /// As many as were needed yet: a hub that has published little has one.
+    slots: Vec<Zone>,
     zone_bytes: u64,
     /// Counts the waits; tells which credits an entry predates.
     waits: u64,
     /// Cursors in all.
-    members: usize,
+    cursors: usize,
 }
 
 /// Where a cursor is counted.
@@ -47,25 +50,34 @@ pub(crate) struct Place {
     credit: Option<u64>,
 }
 
-impl Zones {
+impl LagTracker {
     pub(crate) fn new(log_capacity: usize) -> Self {
         Self {
-            slots: [Zone::default(); SLOTS],
+            slots: Vec::new(),
             zone_bytes: (log_capacity as u64).div_ceil(PER_LOG),
             waits: 0,
-            members: 0,
+            cursors: 0,
         }
     }
 
     /// Counts a new cursor at this offset.
     pub(crate) fn enter(&mut self, offset: u64) -> Place {
-        self.members += 1;
+        self.cursors += 1;
         self.count_in(offset / self.zone_bytes, true)
     }
 
-    /// The cursor is gone.
+    /// Counts a new cursor whose next event was evicted.
+    pub(crate) fn enter_overrun(&mut self) -> Place {
+        self.cursors += 1;
+        Place {
+            zone: OVERRUN,
+            credit: None,
+        }
+    }
+
+    /// The cursor no longer exists.
     pub(crate) fn leave(&mut self, place: Place) {
-        self.members -= 1;
+        self.cursors -= 1;
         self.count_out(place);
     }
 
@@ -88,10 +100,9 @@ impl Zones {
             *place = self.count_in(zone, true);
             return;
         }
-        let slot = &mut self.slots[zone as usize % SLOTS];
-        if slot.number == zone {
-            slot.members += 1;
-            slot.credited += usize::from(slot.honours(before));
+        if let Some(slot) = self.live_mut(zone) {
+            slot.cursors += 1;
+            slot.credited += u32::from(slot.honours(before));
         }
         *place = before;
     }
@@ -105,11 +116,11 @@ impl Zones {
     /// Uses up the credit of every cursor between these offsets.
     pub(crate) fn use_up(&mut self, range: Range<u64>) {
         self.waits += 1;
+        let waits = self.waits;
         for zone in self.numbers(range) {
-            let slot = &mut self.slots[zone as usize % SLOTS];
-            if slot.number == zone {
+            if let Some(slot) = self.live_mut(zone) {
                 slot.credited = 0;
-                slot.used_up = self.waits;
+                slot.used_up = waits;
             }
         }
     }
@@ -121,13 +132,13 @@ impl Zones {
         let zones = || {
             (tail..=head)
                 .filter_map(|zone| self.live(zone))
-                .filter(|slot| slot.members > 0)
+                .filter(|slot| slot.cursors > 0)
         };
         let first = zones()
             .next()
             .map(|slot| (slot.number * self.zone_bytes).max(tail_offset));
-        let here: usize = zones().map(|slot| slot.members).sum();
-        (first, self.members - here)
+        let held: usize = zones().map(|slot| slot.cursors as usize).sum();
+        (first, self.cursors - held)
     }
 
     /// The zones that these offsets touch.
@@ -136,19 +147,28 @@ impl Zones {
     }
 
     fn live(&self, zone: u64) -> Option<&Zone> {
-        let slot = &self.slots[zone as usize % SLOTS];
+        let slot = self.slots.get(zone as usize % SLOTS)?;
+        (slot.number == zone).then_some(slot)
+    }
+
+    fn live_mut(&mut self, zone: u64) -> Option<&mut Zone> {
+        let slot = self.slots.get_mut(zone as usize % SLOTS)?;
         (slot.number == zone).then_some(slot)
     }
 
     fn count_in(&mut self, zone: u64, credit: bool) -> Place {
-        let slot = &mut self.slots[zone as usize % SLOTS];
+        let at = zone as usize % SLOTS;
+        if at >= self.slots.len() {
+            self.slots.resize(at + 1, Zone::default());
+        }
+        let slot = &mut self.slots[at];
         if slot.number != zone {
             *slot = Zone {
                 number: zone,
                 ..Zone::default()
             };
         }
-        slot.members += 1;
+        slot.cursors += 1;
         if credit {
             slot.credited += 1;
         }
@@ -159,14 +179,17 @@ impl Zones {
     }
 
     fn count_out(&mut self, place: Place) {
-        let slot = &mut self.slots[place.zone as usize % SLOTS];
         // The slot may stand for a later zone by now: then its cursors were overrun.
-        if slot.number == place.zone {
-            slot.members -= 1;
-            slot.credited -= usize::from(slot.honours(place));
+        if let Some(slot) = self.live_mut(place.zone) {
+            let credited = u32::from(slot.honours(place));
+            slot.cursors -= 1;
+            slot.credited -= credited;
         }
     }
 }
+
+/// A zone that is never live.
+const OVERRUN: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -179,87 +202,87 @@ mod tests {
     const DANGER: Range<u64> = TAIL..TAIL + 1_600;
 
     #[test]
-    fn only_a_cursor_in_the_range_counts() {
-        let mut zones = Zones::new(LOG);
-        let mut place = zones.enter(TAIL - 100);
+    fn credit_counts_within_the_range() {
+        let mut lag = LagTracker::new(LOG);
+        let mut place = lag.enter(TAIL - 100);
         for (offset, counts) in [
             (TAIL, true),
             (TAIL + 1_599, true),
             (TAIL + 1_600, false),
             (HEAD, false),
         ] {
-            zones.advance(&mut place, offset, true);
-            assert_eq!(zones.has_credit(DANGER), counts, "at {offset}");
+            lag.advance(&mut place, offset, true);
+            assert_eq!(lag.has_credit(DANGER), counts, "at {offset}");
         }
-        assert!(!zones.has_credit(TAIL..TAIL), "nobody is in danger");
+        assert!(!lag.has_credit(TAIL..TAIL), "no cursor is in danger");
     }
 
     #[test]
-    fn credit_is_used_up_by_a_wait_and_earned_by_a_zone() {
-        let mut zones = Zones::new(LOG);
-        let mut place = zones.enter(TAIL + 150);
-        assert!(zones.has_credit(DANGER));
-        zones.use_up(DANGER);
-        assert!(!zones.has_credit(DANGER), "it was waited for");
-        zones.advance(&mut place, TAIL + 199, true);
-        assert!(!zones.has_credit(DANGER), "it has hardly moved");
-        zones.advance(&mut place, TAIL + 200, true);
-        assert!(zones.has_credit(DANGER), "it has made progress");
-        zones.leave(place);
-        assert!(!zones.has_credit(DANGER));
+    fn credit_is_earned_by_progress() {
+        let mut lag = LagTracker::new(LOG);
+        let mut place = lag.enter(TAIL + 150);
+        assert!(lag.has_credit(DANGER));
+        lag.use_up(DANGER);
+        assert!(!lag.has_credit(DANGER), "it was waited for");
+        lag.advance(&mut place, TAIL + 199, true);
+        assert!(!lag.has_credit(DANGER), "it has hardly moved");
+        lag.advance(&mut place, TAIL + 200, true);
+        assert!(lag.has_credit(DANGER), "it has made progress");
+        lag.leave(place);
+        assert!(!lag.has_credit(DANGER));
     }
 
     #[test]
-    fn being_overrun_earns_no_credit() {
-        let mut zones = Zones::new(LOG);
-        let mut place = zones.enter(TAIL - 100);
-        zones.advance(&mut place, TAIL, false);
-        assert!(!zones.has_credit(DANGER));
-        zones.advance(&mut place, TAIL + 100, true);
-        assert!(zones.has_credit(DANGER));
+    fn overrun_earns_no_credit() {
+        let mut lag = LagTracker::new(LOG);
+        let mut place = lag.enter(TAIL - 100);
+        lag.advance(&mut place, TAIL, false);
+        assert!(!lag.has_credit(DANGER));
+        lag.advance(&mut place, TAIL + 100, true);
+        assert!(lag.has_credit(DANGER));
     }
 
     #[test]
-    fn reading_what_cannot_be_passed_on_neither_earns_nor_costs_credit() {
-        let mut zones = Zones::new(LOG);
-        let before = zones.enter(TAIL + 150);
+    fn put_back_restores_credit() {
+        let mut lag = LagTracker::new(LOG);
+        let before = lag.enter(TAIL + 150);
         let mut place = before;
-        zones.advance(&mut place, TAIL + 5_000, true);
-        assert!(!zones.has_credit(DANGER));
-        zones.put_back(&mut place, before, Some(TAIL + 160));
-        assert!(zones.has_credit(DANGER), "as before");
+        lag.advance(&mut place, TAIL + 5_000, true);
+        assert!(!lag.has_credit(DANGER));
+        lag.put_back(&mut place, before, Some(TAIL + 160));
+        assert!(lag.has_credit(DANGER), "as before");
         let before = place;
-        zones.use_up(DANGER);
-        zones.advance(&mut place, TAIL + 5_000, true);
-        zones.put_back(&mut place, before, Some(TAIL + 170));
-        assert!(!zones.has_credit(DANGER), "it was waited for");
-        zones.put_back(&mut place, before, Some(TAIL + 250));
-        assert!(zones.has_credit(DANGER), "that is progress");
-        zones.leave(place);
-        assert_eq!(zones.hindmost(TAIL, HEAD), (None, 0));
+        lag.use_up(DANGER);
+        lag.advance(&mut place, TAIL + 5_000, true);
+        lag.put_back(&mut place, before, Some(TAIL + 170));
+        assert!(!lag.has_credit(DANGER), "it was waited for");
+        lag.put_back(&mut place, before, Some(TAIL + 250));
+        assert!(lag.has_credit(DANGER), "that is progress");
+        lag.leave(place);
+        assert_eq!(lag.hindmost(TAIL, HEAD), (None, 0));
     }
 
     #[test]
-    fn counts_stay_right_when_a_slot_is_used_again() {
-        let mut zones = Zones::new(LOG);
-        let (old, mut slow) = (zones.enter(50), zones.enter(60));
+    fn reused_slots_count_correctly() {
+        let mut lag = LagTracker::new(LOG);
+        let (old, mut slow) = (lag.enter(50), lag.enter(60));
         let lap = 100 * SLOTS as u64;
-        let fresh = zones.enter(50 + lap);
-        assert_eq!(zones.hindmost(lap, lap + 6_400), (Some(lap), 2));
-        zones.leave(old);
-        zones.advance(&mut slow, lap + 300, false);
-        assert_eq!(zones.hindmost(lap, lap + 6_400), (Some(lap), 0));
-        zones.leave(fresh);
-        assert_eq!(zones.hindmost(lap, lap + 6_400), (Some(lap + 300), 0));
-        let mut other = zones.enter(lap + 600);
-        zones.put_back(&mut other, old, None);
+        let fresh = lag.enter(50 + lap);
+        assert_eq!(lag.hindmost(lap, lap + 6_400), (Some(lap), 2));
+        lag.leave(old);
+        lag.advance(&mut slow, lap + 300, false);
+        assert_eq!(lag.hindmost(lap, lap + 6_400), (Some(lap), 0));
+        lag.leave(fresh);
+        assert_eq!(lag.hindmost(lap, lap + 6_400), (Some(lap + 300), 0));
+        let mut other = lag.enter(lap + 600);
+        lag.put_back(&mut other, old, None);
         assert_eq!(
-            zones.hindmost(lap, lap + 6_400).1,
+            lag.hindmost(lap, lap + 6_400).1,
             1,
             "overrun while it tried"
         );
-        zones.leave(other);
-        zones.leave(slow);
-        assert_eq!(zones.hindmost(lap, lap + 6_400), (None, 0));
+        lag.leave(other);
+        lag.leave(slow);
+        assert_eq!(lag.hindmost(lap, lap + 6_400), (None, 0));
     }
 }

@@ -2,9 +2,10 @@
 
 use super::config::{Naming, SessionConfig};
 use super::shared::Desk;
-use crate::hub::Hub;
+use crate::hub::{Hub, JoinOptions, Joined};
+use crate::state::command::TextsBuffer;
 use crate::protocol::foreign::{Opening, is_http};
-use crate::protocol::lines as notices;
+use crate::protocol::lines;
 use crate::types::errors::{JoinError, PublishError, RenameError};
 use crate::types::event::LeaveReason;
 use crate::types::ids::MemberId;
@@ -12,10 +13,6 @@ use crate::types::name::Name;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// So much at most is published together, which takes the hub's lock for as long.
-const BATCH_BYTES: usize = 64 * 1024;
-const BATCH_TEXTS: usize = 1024;
 
 const NOT_A_WEB_SERVER: &str = "this is a chat, not a web server";
 
@@ -29,36 +26,13 @@ pub(crate) struct Conversation {
     default_name: Name,
     id: Option<MemberId>,
     /// Texts that are to be published together; nothing is kept for who says nothing.
-    texts: Option<Box<Texts>>,
+    texts: Option<Box<TextsBuffer>>,
     /// Whether the peer has sent a line since this was last looked at.
     heard: bool,
     /// How the peer began, until its first line has turned out to be talk.
     opening: Option<Box<Opening>>,
     talks: bool,
     over: bool,
-}
-
-/// Texts, one after the other in one piece of memory.
-#[derive(Debug, Default)]
-struct Texts {
-    bytes: String,
-    ends: Vec<usize>,
-}
-
-impl Texts {
-    fn push(&mut self, text: &str) {
-        self.bytes.push_str(text);
-        self.ends.push(self.bytes.len());
-    }
-
-    fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
-        let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let text = &self.bytes[start..end];
-            start = end;
-            text
-        })
-    }
 }
 
 impl Conversation {
@@ -91,7 +65,7 @@ impl Conversation {
             false => self.join(self.default_name.clone()),
             true if self.hub.is_closed() => Err(JoinError::Closed),
             true => {
-                self.tell(notices::ask_name(&self.default_name));
+                self.tell(lines::ask_name(&self.default_name));
                 Ok(())
             }
         };
@@ -107,7 +81,7 @@ impl Conversation {
 
     /// Does not join: says why, and that is all.
     pub(crate) fn turn_away(&mut self, why: &str) {
-        self.end(LeaveReason::Closed, Some(notices::last_word(why)));
+        self.end(LeaveReason::Closed, Some(lines::last_word(why)));
     }
 
     /// What to wait for before more is read: members that are about to be overrun.
@@ -198,11 +172,14 @@ impl Conversation {
         if text.len() > self.hub.config().max_text {
             return self.refuse_line();
         }
-        let texts = self.texts.get_or_insert_default();
-        texts.push(text);
-        if texts.bytes.len() >= BATCH_BYTES || texts.ends.len() >= BATCH_TEXTS {
+        if self
+            .texts
+            .as_ref()
+            .is_some_and(|texts| texts.is_full_for(text.len()))
+        {
             self.publish();
         }
+        self.texts.get_or_insert_default().push(text);
     }
 
     fn obey(&mut self, command: &str) {
@@ -213,16 +190,16 @@ impl Conversation {
             "name" if self.id.is_some() => self.rename(rest.trim()),
             "name" => self.take_name(rest.trim()),
             "who" => {
-                let roster = self.hub.roster(notices::ROSTER_NAMES);
+                let roster = self.hub.roster(lines::ROSTER_NAMES);
                 match self.id {
                     // Who asks is gone itself; the last words say so.
                     Some(_) if roster.total == 0 => self.over = true,
-                    _ => self.tell_at(notices::who(&roster), roster.position),
+                    _ => self.tell_at(&lines::who(&roster), Some(roster.position.number)),
                 }
             }
-            "help" => self.tell(notices::HELP.into()),
-            "quit" => self.end(LeaveReason::Left, Some(notices::GOODBYE.into())),
-            _ => self.tell(notices::unknown_command(word)),
+            "help" => self.tell(lines::HELP),
+            "quit" => self.end(LeaveReason::Left, Some(lines::GOODBYE.into())),
+            _ => self.tell(lines::unknown_command(word)),
         }
     }
 
@@ -230,14 +207,15 @@ impl Conversation {
         let Some(id) = self.id else { return };
         let name: Name = match name.parse() {
             Ok(name) => name,
-            Err(error) => return self.tell(notices::name_refused(error)),
+            Err(error) => return self.tell(lines::name_refused(error)),
         };
         if self.hub.name(id).as_ref() == Some(&name) {
-            return self.tell(notices::already(&name));
+            return self.tell(lines::already(&name));
         }
         match self.hub.rename(id, name) {
             Ok(()) => {}
-            Err(RenameError::NameTaken) => self.tell(notices::name_refused(RenameError::NameTaken)),
+            Err(RenameError::NameTaken) => self.tell(lines::name_refused(RenameError::NameTaken)),
+            Err(RenameError::Muted { .. }) => self.tell(lines::MUTED),
             Err(RenameError::NotHere | RenameError::Closed) => self.over = true,
         }
     }
@@ -250,40 +228,38 @@ impl Conversation {
         } else {
             match answer.parse() {
                 Ok(name) => self.join(name),
-                Err(error) => return self.ask_again(notices::name_refused(error)),
+                Err(error) => return self.ask_again(lines::name_refused(error)),
             }
         };
         match joined {
             Ok(()) => {}
             Err(JoinError::NameTaken) => {
-                self.ask_again(notices::name_refused(JoinError::NameTaken))
+                self.ask_again(lines::name_refused(JoinError::NameTaken))
             }
             Err(JoinError::Closed) => self.end(LeaveReason::Closed, None),
         }
     }
 
     fn ask_again(&mut self, why: String) {
-        self.tell(why + &notices::ask_name(&self.default_name));
+        self.tell(why);
+        self.tell(lines::ask_name(&self.default_name));
     }
 
     fn join(&mut self, name: Name) -> Result<(), JoinError> {
-        let mut greeting = notices::you_are(&name);
-        let limit = if self.classic {
-            0
-        } else {
-            notices::ROSTER_NAMES
-        };
-        let (member, roster) = self.hub.join_with_roster(name, limit)?;
+        let mut options = JoinOptions::new(name.clone());
         if !self.classic {
-            greeting.push_str(&notices::here_now(&roster));
+            options.roster = lines::ROSTER_NAMES;
         }
-        self.id = Some(member.id());
-        let position = member.position();
+        let Joined { member, roster, .. } = self.hub.join_with(options)?;
+        let roster = Some(&roster).filter(|_| !self.classic);
+        let greeting = lines::greeting(&name, roster);
+        let id = member.id();
+        self.id = Some(id);
         self.desk.hand_over(|papers| {
-            papers.id = Some(member.id());
+            papers.id = Some(id);
             papers.member = Some(Box::new(member));
             papers.last_line = Instant::now();
-            papers.notices().push_always(greeting, position);
+            papers.outbox().push_lines(&greeting);
         });
         Ok(())
     }
@@ -296,8 +272,9 @@ impl Conversation {
         let (Some(texts), Some(id)) = (self.texts.take(), self.id) else {
             return;
         };
-        match self.hub.shared.publish(id, texts.iter()) {
-            Ok(_) => {}
+        match self.hub.publish_admitted(id, &texts) {
+            Ok(()) => {}
+            Err(PublishError::Muted { .. }) => self.tell(lines::MUTED),
             Err(PublishError::NotHere | PublishError::Closed) => self.over = true,
             Err(PublishError::TooLong { .. }) => unreachable!("refused by `say`"),
         }
@@ -308,13 +285,13 @@ impl Conversation {
             return;
         }
         self.heard = true;
-        self.tell(notices::line_refused(self.hub.config().max_text));
+        self.tell(lines::line_refused(self.hub.config().max_text));
     }
 
     pub(crate) fn cut_for(&mut self, why: &str) {
         self.publish();
         if !self.is_over() {
-            self.end(LeaveReason::Misbehaved, Some(notices::last_word(why)));
+            self.end(LeaveReason::Misbehaved, Some(lines::last_word(why)));
         }
     }
 
@@ -333,17 +310,21 @@ impl Conversation {
         self.desk.leave_saying(&self.hub, reason, goodbye);
     }
 
-    /// Says something to this peer alone, after what it answers has had its effect.
-    fn tell(&mut self, lines: String) {
-        let now = self.id.map_or(0, |_| self.hub.position());
-        self.tell_at(lines, now);
+    /// Sends a notice, after the effects of what it answers.
+    fn tell(&mut self, text: impl AsRef<str>) {
+        self.tell_at(text.as_ref(), None);
     }
 
-    /// Says something to this peer alone, after all events before number `after`.
-    fn tell_at(&mut self, lines: String, after: u64) {
-        if !self.classic {
-            self.desk
-                .hand_over(|papers| papers.notices().push(lines, after));
+    /// Sends a notice, after all events before number `after`.
+    fn tell_at(&mut self, text: &str, after: Option<u64>) {
+        if self.classic {
+            return;
+        }
+        match self.id {
+            Some(id) => self.hub.shared.notify(id.slot, text, after),
+            None => self
+                .desk
+                .hand_over(|papers| papers.outbox().push_notice(text)),
         }
     }
 }

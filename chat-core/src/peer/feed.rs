@@ -1,24 +1,27 @@
-//! What a transport delivers: the peer's notices and its cursor in the log, as one stream.
+//! What a transport delivers: a peer's notices, its mail and its cursor in the log, as one stream.
 
 use super::shared::Desk;
 use crate::buffer;
 use crate::hub::Hub;
 use crate::hub::batch::Batch;
-use crate::hub::member::{BATCH_BYTES, Member};
-use crate::hub::wait_list::Ticket;
-use crate::protocol::lines as notices;
-use crate::state::{Amount, Look};
+use crate::hub::member::Member;
+use crate::hub::subscriber::BATCH_BYTES;
+use crate::hub::wait_list::WaitKey;
+use crate::protocol::lines;
+use crate::state::State;
+use crate::state::read::{Amount, Cursor, Progress, ReadOutcome};
 use crate::types::event::LeaveReason;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What is to be delivered to a peer: everything it is missing, in order, at any moment.
+/// Everything that a peer is missing, in order, at any moment.
 ///
-/// A transport takes from it what the peer can accept now: text it owns, by [`take`](Self::take)
-/// or [`take_batch`](Self::take_batch), or by lending the bytes to a write that does not wait,
-/// by [`lend`](Self::lend). What it does not take stays in the hub's log and costs nothing.
+/// A transport takes from it what the peer can accept now: text that it owns, by
+/// [`take`](Self::take) or [`take_batch`](Self::take_batch), or by lending the bytes to a write that
+/// does not wait, by [`lend`](Self::lend). What it does not take stays in the hub's log and costs
+/// nothing.
 #[derive(Debug)]
 pub struct Feed {
     hub: Hub,
@@ -26,12 +29,12 @@ pub struct Feed {
     /// Whether notices, also of gaps, are left out.
     classic: bool,
     member: Option<Member>,
-    /// Whether there are notices on the desk.
-    notices: bool,
+    /// Whether the outbox has something.
+    output: bool,
     /// Set with the last of it.
     ended: bool,
-    /// Its place among those who wait for the hub to close, before there is a member.
-    ticket: Option<Ticket>,
+    /// The place of its waker among those that wait for the hub to close, before there is a member.
+    key: Option<WaitKey>,
 }
 
 impl Feed {
@@ -41,28 +44,28 @@ impl Feed {
             desk,
             classic,
             member: None,
-            notices: false,
+            output: false,
             ended: false,
-            ticket: None,
+            key: None,
         }
     }
 
-    /// Waits until there may be something to take; gives `false` at the end.
+    /// Waits until there may be something to take. Gives `false` at the end.
     pub(crate) async fn ready(&mut self) -> bool {
         poll_fn(|cx| self.poll_ready(cx)).await
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.read_post();
-        if self.notices {
+        if self.output {
             return Poll::Ready(true);
         }
         if self.ended {
             return Poll::Ready(false);
         }
         let waits = match &mut self.member {
-            Some(member) => member.poll_idle(cx),
-            None => self.hub.shared.poll_open(&mut self.ticket, cx),
+            Some(member) => member.reader().poll_idle(cx),
+            None => self.hub.shared.poll_open(&mut self.key, cx),
         };
         if waits {
             return Poll::Pending;
@@ -70,19 +73,23 @@ impl Feed {
         if self.member.is_none() {
             self.finish(LeaveReason::Closed);
         }
-        Poll::Ready(self.member.is_some() || self.notices)
+        Poll::Ready(self.member.is_some() || self.output)
     }
 
-    /// Lends what is to be delivered, whole lines but perhaps for the rest of one, to `write`,
-    /// which does not wait and says how many bytes it took; gives what that says.
+    /// Lends what is to be delivered, whole lines except perhaps for the rest of one, to `write`,
+    /// which does not wait and returns how many bytes it took. Returns what `write` returns.
     ///
-    /// One call lends everything the peer is missing, up to about 64 KiB. What was not taken
-    /// comes again, unless it falls off the log meanwhile: then whole lines go, and the peer is
-    /// told how many. If there is nothing, `write` is not called, and this gives 0.
+    /// One call lends everything that the peer is missing, up to about 64 KiB. What was not taken
+    /// comes again, unless it is evicted from the log meanwhile: then whole lines are missing, and
+    /// the peer is told how many. If there is nothing, `write` is not called, and this returns 0.
     ///
     /// # Errors
     ///
     /// Those of `write`, which then has taken nothing.
+    ///
+    /// # Panics
+    ///
+    /// If `write` says that it took more than it was lent.
     pub fn lend(&mut self, write: impl FnOnce(&[u8]) -> io::Result<usize>) -> io::Result<usize> {
         buffer::lend_for_writing(|bytes| {
             let gathered = self.gather(bytes);
@@ -100,8 +107,9 @@ impl Feed {
         })
     }
 
-    /// Takes what is to be delivered as text: whole lines, each with `\n` at its end, up to
-    /// about 64 KiB. Gaps and the last words are in it as notices, lines that begin with `* `.
+    /// Takes what is to be delivered as text: whole lines, each with `\n` at its end, up to about
+    /// 64 KiB. Gaps, direct messages and the last words are notices in it, lines that begin with
+    /// `* `.
     ///
     /// It is empty if there is nothing after all, which is not worth a message.
     pub fn take(&mut self) -> String {
@@ -115,39 +123,40 @@ impl Feed {
         text
     }
 
-    /// Takes what is to be delivered as items, for transports with a form of their own: fills
-    /// the batch, up to about 64 KiB of lines, and gives the notices to this peer alone that come
-    /// before it, each a line with `\n` at its end. Gaps and the end are items of the batch.
+    /// Takes what is to be delivered as items, for transports with a format of their own: fills the
+    /// batch, up to about 64 KiB of lines, and returns the session's own lines that come before it,
+    /// each with `\n` at its end: the greeting, notices to a peer that is no member yet, the last
+    /// words. Everything else, gaps, direct messages and notices included, is an item of the batch.
     pub fn take_batch(&mut self, batch: &mut Batch) -> String {
         self.read_post();
-        let mut notices = Vec::new();
-        let before = self.copy_notices(&mut notices);
-        self.take_notices(notices.len());
+        let mut own = Vec::new();
+        self.copy_output(&mut own);
+        self.take_output(own.len());
         batch.clear();
         if let Some(member) = &mut self.member {
-            member.take_many(batch, before);
+            member.reader().take_many(batch);
         }
-        self.desk.add_taken(notices.len() + batch.lines().len());
+        self.desk.add_taken(own.len() + batch.lines().len());
         if let Some(reason) = batch.closed() {
             self.finish(reason);
         }
-        String::from_utf8_lossy(&notices).into_owned()
+        String::from_utf8_lossy(&own).into_owned()
     }
 
-    /// What says how many bytes were taken, while a call of the transport has the feed.
+    /// Counts the bytes that were taken, while a call of the transport has the feed.
     #[cfg(feature = "testkit")]
     pub(crate) fn meter(&self) -> Arc<Desk> {
         self.desk.clone()
     }
 
-    /// Takes in what the other half of the session has handed over.
+    /// Takes what the other half of the session has handed over.
     fn read_post(&mut self) {
         if !self.desk.has_post() {
             return;
         }
         let mut papers = self.desk.look_through();
         let ended = papers.ended;
-        self.notices = papers.has_notices();
+        self.output = papers.has_output();
         if let Some(member) = papers.member.take() {
             self.member = Some(*member);
         }
@@ -157,83 +166,144 @@ impl Feed {
         }
     }
 
-    /// Copies the notices that come now, and gives the number of the event before which there
-    /// are others.
-    fn copy_notices(&self, out: &mut Vec<u8>) -> u64 {
-        if !self.notices {
-            return u64::MAX;
+    fn copy_output(&self, out: &mut Vec<u8>) {
+        if self.output {
+            out.extend_from_slice(self.desk.lock().outbox().bytes());
         }
-        let position = match &self.member {
-            Some(member) if !self.ended => member.position(),
-            _ => u64::MAX,
-        };
-        self.desk.lock().notices().copy_due(position, out)
     }
 
-    fn take_notices(&mut self, bytes: usize) {
-        if self.notices {
-            self.notices = self.desk.lock().take_notices(bytes);
+    fn take_output(&mut self, bytes: usize) {
+        if self.output {
+            self.output = self.desk.lock().take_output(bytes);
         }
+    }
+
+    /// The peer has taken a part of a line, of which this is the rest.
+    fn keep_rest(&mut self, rest: &[u8]) {
+        self.desk.lock().outbox().push_rest(rest);
+        self.output = true;
     }
 
     /// Puts what is to be delivered into `bytes`.
     fn gather(&mut self, bytes: &mut Vec<u8>) -> Gathered {
         self.read_post();
-        let before = self.copy_notices(bytes);
-        let notices = bytes.len();
-        let amount = Amount::Upto {
-            bytes: BATCH_BYTES.saturating_sub(notices),
-            before,
-        };
-        let look = self.member.as_mut().and_then(|member| {
-            member.look(|state, id, cursor| (state.look(id, cursor, amount, bytes), ()))
+        self.copy_output(bytes);
+        let output = bytes.len();
+        let classic = self.classic;
+        let mut mail = Vec::new();
+        let read = self.member.as_mut().and_then(|member| {
+            member.reader().with_state(|state, cursor| {
+                if state.has_mail(cursor) {
+                    copy_mail(state, cursor, classic, bytes, &mut mail);
+                }
+                let lines = Amount::Bytes(BATCH_BYTES.saturating_sub(bytes.len()));
+                let before = bytes.len();
+                let outcome = state.read(cursor, lines, bytes);
+                let progress = outcome.progress();
+                ((outcome, before), progress)
+            })
         });
-        let look = look.map(|(look, ())| look);
-        let mut gap = notices;
-        let missed = look.as_ref().map_or(0, |look| look.missed);
-        if missed > 0 && !self.classic {
-            let notice = notices::skipped(missed);
-            bytes.splice(notices..notices, notice.bytes());
+        let (outcome, mail_end) = match read {
+            Some((outcome, mail_end)) => (Some(outcome), mail_end),
+            None => (None, output),
+        };
+        let mut gap = mail_end;
+        let missed = outcome.as_ref().map_or(0, |outcome| outcome.missed);
+        if missed > 0 && !classic {
+            let notice = lines::skipped(missed);
+            bytes.splice(gap..gap, notice.bytes());
             gap += notice.len();
         }
-        Gathered { notices, gap, look }
+        Gathered {
+            output,
+            mail,
+            mail_end,
+            gap,
+            outcome,
+        }
     }
 
     /// Puts back what was not taken.
     fn settle(&mut self, bytes: &[u8], gathered: Gathered, taken: usize) {
-        let Gathered { notices, gap, look } = gathered;
+        let Gathered {
+            output,
+            mail,
+            mail_end,
+            gap,
+            outcome,
+        } = gathered;
         self.desk.add_taken(taken);
-        self.take_notices(taken.min(notices));
-        let (Some(look), Some(member)) = (look, &mut self.member) else {
+        self.take_output(taken.min(output));
+        if !mail.is_empty() {
+            self.take_mail(bytes, output, &mail, taken);
+        }
+        let (Some(outcome), Some(member)) = (outcome, &mut self.member) else {
             return;
         };
-        if notices < gap && taken <= notices {
+        let first = outcome.events.start;
+        if mail_end < gap && taken <= mail_end {
             // The gap is not told yet, and may grow: a number is all that is kept of it.
-            member.put_back(&look, look.events.start - look.missed);
+            member.reader().put_back(&outcome, first - outcome.missed);
             return;
         }
-        if (notices + 1..gap).contains(&taken) {
-            self.desk.lock().notices().finish_with(&bytes[taken..gap]);
-            self.notices = true;
-        }
-        let (lines, taken) = (&bytes[gap..], taken.saturating_sub(gap));
-        if taken < lines.len() {
-            let whole = memchr::memchr_iter(b'\n', &lines[..taken]).count() as u64;
-            let cut = taken > 0 && lines[taken - 1] != b'\n';
-            member.put_back(&look, look.events.start + whole + u64::from(cut));
+        let (lines, in_lines) = (&bytes[gap..], taken.saturating_sub(gap));
+        if in_lines < lines.len() {
+            let whole = memchr::memchr_iter(b'\n', &lines[..in_lines]).count() as u64;
+            let cut = in_lines > 0 && lines[in_lines - 1] != b'\n';
+            member
+                .reader()
+                .put_back(&outcome, first + whole + u64::from(cut));
             if cut {
-                // The line may be gone from the log when the peer goes on with it.
-                let end = memchr::memchr(b'\n', &lines[taken..]);
-                let end = taken + end.expect("the log gives whole lines");
-                self.desk.lock().notices().finish_with(&lines[taken..=end]);
-                self.notices = true;
+                // The line may be evicted from the log before the peer takes the rest of it.
+                let end = memchr::memchr(b'\n', &lines[in_lines..]);
+                let end = in_lines + end.expect("the log gives whole lines");
+                self.keep_rest(&lines[in_lines..=end]);
             }
-        } else if let Some(reason) = look.closed {
+        }
+        if (mail_end + 1..gap).contains(&taken) {
+            self.keep_rest(&bytes[taken..gap]);
+        }
+        if in_lines == lines.len()
+            && let Some(reason) = outcome.closed
+        {
             self.finish(reason);
         }
     }
 
-    /// All that the log has for the peer was taken; the last words remain.
+    /// Removes the mail of which the peer has taken something; `mail` has the ends of its items.
+    fn take_mail(&mut self, bytes: &[u8], output: usize, mail: &[usize], taken: usize) {
+        let Some(member) = &mut self.member else {
+            return;
+        };
+        let id = member.id().slot;
+        let mut start = output;
+        let mut removed = Vec::new();
+        let mut rest = None;
+        member.reader().with_state(|state, _| {
+            for &end in mail {
+                // An item of no bytes is one that this peer is not shown.
+                if taken <= start && start < end {
+                    break;
+                }
+                removed.extend(state.take_mail(id, u64::MAX));
+                if taken < end {
+                    rest = Some(&bytes[taken..end]);
+                    break;
+                }
+                start = end;
+            }
+            ((), Progress::More)
+        });
+        let farewell = removed.into_iter().rev().find(|mail| mail.is_farewell);
+        if let Some(farewell) = farewell {
+            self.desk.lock().farewell = Some(farewell.direct.text().into());
+        }
+        if let Some(rest) = rest {
+            self.keep_rest(rest);
+        }
+    }
+
+    /// The peer has taken everything that the log has for it; the last words remain.
     fn finish(&mut self, reason: LeaveReason) {
         if std::mem::replace(&mut self.ended, true) {
             return;
@@ -242,24 +312,47 @@ impl Feed {
         let reason = *papers.ended.get_or_insert(reason);
         if !self.classic {
             let own = papers.goodbye.take();
-            let goodbye = own.map_or_else(|| notices::goodbye(reason).into(), String::from);
-            papers.notices().push_always(goodbye, u64::MAX);
+            let text = papers.farewell.take();
+            let goodbye = own.map_or_else(|| lines::goodbye(reason, text.as_deref()), String::from);
+            papers.outbox().push_last_notice(goodbye);
         }
-        self.notices = papers.has_notices();
+        self.output = papers.has_output();
     }
 }
 
-/// What is lent: notices up to `notices`, that of a gap up to `gap`, then lines of the log.
+/// Appends the mail that is due as notices, and where each item ends.
+fn copy_mail(
+    state: &State,
+    cursor: &Cursor,
+    classic: bool,
+    out: &mut Vec<u8>,
+    ends: &mut Vec<usize>,
+) {
+    let mailbox = cursor.member.and_then(|id| state.mail(id));
+    for mail in mailbox.into_iter().flat_map(|all| all.due(cursor.seq)) {
+        // The explanation of a removal is a part of the last words.
+        if !classic && !mail.is_farewell {
+            lines::write_notice(&mail.direct, out);
+        }
+        ends.push(out.len());
+    }
+}
+
+/// What is lent: the outbox up to `output`, mail up to `mail_end`, the notice of a gap up to `gap`,
+/// then lines of the log.
 struct Gathered {
-    notices: usize,
+    output: usize,
+    /// Where each item of mail ends.
+    mail: Vec<usize>,
+    mail_end: usize,
     gap: usize,
-    look: Option<Look>,
+    outcome: Option<ReadOutcome>,
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.hub.shared.forget_open(self.ticket.take());
-        // Whoever keeps a waker of the session for too long must not keep its membership.
+        self.hub.shared.forget_open(self.key.take());
+        // A waker of the session that is kept for too long must not keep its membership.
         let member = self.desk.lock().member.take();
         drop(member);
     }

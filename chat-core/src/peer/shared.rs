@@ -2,19 +2,19 @@
 
 use crate::hub::Hub;
 use crate::hub::member::Member;
-use crate::protocol::lines as notices;
+use crate::protocol::lines;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::types::event::LeaveReason;
 use crate::types::ids::MemberId;
-use std::collections::VecDeque;
+use std::fmt::Display;
 use std::mem;
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
 use tokio::time::Instant;
 
-/// Notices that wait for a peer take no more than this; what does not fit is counted.
-const NOTICE_BYTES: usize = 16 * 1024;
+/// Notices to a peer that is no member yet take no more than this; further ones are counted.
+const OUTBOX_BYTES: usize = 16 * 1024;
 
 /// As a waker, it tells the session that its receiving half or its timer has something to do:
 /// a wake-up from the hub, of which there are many more, then need not touch those.
@@ -37,8 +37,8 @@ pub(crate) struct Desk {
 
 #[derive(Debug)]
 pub(crate) struct Papers {
-    /// `None` if there are none, as is nearly always.
-    notices: Option<Box<Notices>>,
+    /// `None` if it is empty, as is nearly always so.
+    outbox: Option<Box<Outbox>>,
     /// The membership, on its way from the half that joined to the half that reads.
     pub(crate) member: Option<Box<Member>>,
     pub(crate) id: Option<MemberId>,
@@ -46,125 +46,84 @@ pub(crate) struct Papers {
     pub(crate) ended: Option<LeaveReason>,
     /// The last words, if the reason does not say them.
     pub(crate) goodbye: Option<Box<str>>,
+    /// The text of the removal that ended it.
+    pub(crate) farewell: Option<Box<str>>,
     /// When the member last sent a line, or joined; before that, when the peer came.
     pub(crate) last_line: Instant,
     waker: Waker,
 }
 
-/// What is to be said to one peer alone, in its place among the events.
+/// Bytes for the peer that come before its mail and events: the rest of a line that it took a part
+/// of, notices to a peer that is no member yet, the greeting, the last words.
 #[derive(Debug, Default)]
-pub(crate) struct Notices {
-    /// The rest of a line that the peer has taken a part of: before all else.
-    rest: Vec<u8>,
-    queue: VecDeque<Notice>,
-    /// Bytes in the queue.
-    bytes: usize,
-    /// Notices that did not fit, after all that did.
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    /// Notices that found no room.
     skipped: u64,
 }
 
-#[derive(Debug)]
-struct Notice {
-    /// It comes after all events before this number.
-    after: u64,
-    lines: String,
-}
-
-impl Notices {
-    /// Queues whole lines, after all events before number `after`, or counts them as skipped.
-    pub(crate) fn push(&mut self, lines: String, after: u64) {
-        if self.bytes + lines.len() > NOTICE_BYTES {
+impl Outbox {
+    /// Appends a notice, or counts it as skipped.
+    pub(crate) fn push_notice(&mut self, text: impl Display) {
+        if self.bytes.len() > OUTBOX_BYTES {
             self.skipped += 1;
         } else {
-            self.push_always(lines, after);
+            self.push_last_notice(text);
         }
     }
 
-    /// Queues whole lines even if there are many already: the first words and the last.
-    pub(crate) fn push_always(&mut self, lines: String, after: u64) {
+    /// Appends a notice, also if there are many.
+    pub(crate) fn push_last_notice(&mut self, text: impl Display) {
+        self.report_skipped();
+        lines::write_notice(text, &mut self.bytes);
+    }
+
+    /// Appends whole lines.
+    pub(crate) fn push_lines(&mut self, lines: &str) {
+        self.report_skipped();
+        self.bytes.extend_from_slice(lines.as_bytes());
+    }
+
+    fn report_skipped(&mut self) {
         if self.skipped > 0 {
-            let skipped = mem::take(&mut self.skipped);
-            self.enqueue(notices::notices_skipped(skipped), after);
-        }
-        if !lines.is_empty() {
-            self.enqueue(lines, after);
-        }
-    }
-
-    fn enqueue(&mut self, lines: String, after: u64) {
-        // Roster and position are asked for one after the other, the queue is in order.
-        let after = self
-            .queue
-            .back()
-            .map_or(after, |last| after.max(last.after));
-        self.bytes += lines.len();
-        self.queue.push_back(Notice { after, lines });
-    }
-
-    fn is_empty(&self) -> bool {
-        self.rest.is_empty() && self.queue.is_empty() && self.skipped == 0
-    }
-
-    /// Copies to `out` what comes before event number `position`, and gives the number of the
-    /// event before which the next notice comes, or the greatest number.
-    pub(crate) fn copy_due(&mut self, position: u64, out: &mut Vec<u8>) -> u64 {
-        if self.skipped > 0 && self.queue.is_empty() {
-            self.push_always(String::new(), position);
-        }
-        out.extend_from_slice(&self.rest);
-        for notice in &self.queue {
-            if notice.after > position {
-                return notice.after;
-            }
-            out.extend_from_slice(notice.lines.as_bytes());
-        }
-        u64::MAX
-    }
-
-    /// The peer has taken so many of the bytes that were copied.
-    fn take(&mut self, mut bytes: usize) {
-        if bytes < self.rest.len() {
-            self.rest.drain(..bytes);
-            return;
-        }
-        bytes -= mem::take(&mut self.rest).len();
-        while bytes > 0 {
-            let notice = self
-                .queue
-                .pop_front()
-                .expect("no more is taken than was copied");
-            self.bytes -= notice.lines.len();
-            if bytes < notice.lines.len() {
-                self.rest = notice.lines.as_bytes()[bytes..].into();
-            }
-            bytes = bytes.saturating_sub(notice.lines.len());
+            let skipped = lines::notices_skipped(mem::take(&mut self.skipped));
+            lines::write_notice(skipped, &mut self.bytes);
         }
     }
 
     /// The peer has taken a part of a line, of which this is the rest.
-    pub(crate) fn finish_with(&mut self, rest: &[u8]) {
-        debug_assert!(self.rest.is_empty(), "one line at a time is taken in part");
-        self.rest = rest.into();
+    pub(crate) fn push_rest(&mut self, rest: &[u8]) {
+        debug_assert!(self.bytes.is_empty(), "what comes after the line is not taken");
+        self.bytes.extend_from_slice(rest);
+    }
+
+    pub(crate) fn bytes(&mut self) -> &[u8] {
+        self.report_skipped();
+        &self.bytes
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.skipped == 0
     }
 }
 
 impl Papers {
-    /// What is to be said to this peer alone, to add to it.
-    pub(crate) fn notices(&mut self) -> &mut Notices {
-        self.notices.get_or_insert_default()
+    /// Bytes for the peer alone, to append to.
+    pub(crate) fn outbox(&mut self) -> &mut Outbox {
+        self.outbox.get_or_insert_default()
     }
 
-    pub(crate) fn has_notices(&self) -> bool {
-        self.notices.as_ref().is_some_and(|all| !all.is_empty())
+    pub(crate) fn has_output(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty())
     }
 
-    /// The peer has taken so many bytes of its notices. Says whether there are more.
-    pub(crate) fn take_notices(&mut self, bytes: usize) -> bool {
-        self.notices().take(bytes);
-        let more = self.has_notices();
+    /// The peer has taken so many bytes of its outbox. Says whether there are more.
+    pub(crate) fn take_output(&mut self, bytes: usize) -> bool {
+        self.outbox().bytes.drain(..bytes);
+        let more = self.has_output();
         if !more {
-            // An idle peer holds no memory for them.
-            self.notices = None;
+            // An idle peer takes no memory for it.
+            self.outbox = None;
         }
         more
     }
@@ -174,11 +133,12 @@ impl Desk {
     pub(crate) fn new() -> Self {
         Self {
             papers: Mutex::new(Papers {
-                notices: None,
+                outbox: None,
                 member: None,
                 id: None,
                 ended: None,
                 goodbye: None,
+                farewell: None,
                 last_line: Instant::now(),
                 waker: Waker::noop().clone(),
             }),
@@ -213,7 +173,9 @@ impl Desk {
 
     /// Remembers the session's task, for those who wake it.
     pub(crate) fn set_waker(&self, waker: Waker) {
-        self.lock().waker = waker;
+        let before = mem::replace(&mut self.lock().waker, waker);
+        // Foreign code, so not under the lock.
+        drop(before);
     }
 
     /// Forgets the session's task, so that nothing keeps it when it has ended.
@@ -238,10 +200,12 @@ impl Desk {
             let papers = self.lock();
             (papers.id, papers.ended)
         };
-        let reason = ended.unwrap_or_else(|| match id.map(|id| (id, hub.leave(id, reason))) {
-            // Somebody else was first.
-            Some((id, Err(_))) => hub.shared.lock().left(id).unwrap_or(reason),
-            // Who has no name yet is not in the hub, but it ends with it.
+        let shared = &hub.shared;
+        let leave = |id: MemberId| (id.slot, shared.leave(id.slot, reason, None));
+        let reason = ended.unwrap_or_else(|| match id.map(leave) {
+            // The membership had ended before.
+            Some((slot, Err(_))) => shared.lock().left(slot).unwrap_or(reason),
+            // A peer without a name is not in the hub, but its session ends with it.
             None if hub.is_closed() => LeaveReason::Closed,
             _ => reason,
         });

@@ -1,5 +1,5 @@
-//! What a session says to its peer alone. Every line but the greeting begins with `* `, which no
-//! name does, so none can be taken for something that a peer said.
+//! The lines that the server writes itself: the greeting, and notices to one peer alone. A notice
+//! begins with `* `, which no name does, so none can be taken for a member's line.
 
 use crate::types::event::LeaveReason;
 use crate::types::name::Name;
@@ -12,37 +12,44 @@ use std::time::Duration;
 pub(crate) const ROSTER_NAMES: usize = 50;
 
 pub(crate) const HELP: &str = "\
-* /name NEW takes that name
-* /who tells who is here
-* /quit leaves
-* //TEXT says /TEXT
-* anything else is said to all
-";
-pub(crate) const NOBODY_HERE: &str = "* nobody is here\n";
-pub(crate) const GOODBYE: &str = "* goodbye\n";
+/name NEW takes that name
+/who tells who is here
+/quit leaves
+//TEXT says /TEXT
+anything else is said to all";
+pub(crate) const GOODBYE: &str = "goodbye";
+pub(crate) const MUTED: &str = "message refused: you are muted";
 
-pub(crate) fn you_are(name: &Name) -> String {
-    format!("You are {name}\n")
+/// Appends a text as notices, one for each of its lines.
+pub(crate) fn write_notice(text: impl Display, out: &mut Vec<u8>) {
+    use std::io::Write;
+
+    let text = text.to_string();
+    for line in text.lines() {
+        writeln!(out, "* {line}").expect("a Vec takes whatever is written");
+    }
 }
 
-/// Who else is here, to a newcomer, who is the last in the roster. Nothing if it is alone.
-pub(crate) fn here_now(roster: &Roster) -> String {
-    let others = roster.total.saturating_sub(1);
-    match others {
-        0 => String::new(),
-        _ => line_of_names("Here now: ", &roster.names, others),
+/// The first lines to a member, which is the last in the roster.
+pub(crate) fn greeting(name: &Name, roster: Option<&Roster>) -> String {
+    let mut greeting = format!("You are {name}\n");
+    if let Some(roster) = roster.filter(|roster| roster.total > 1) {
+        let others = names("Here now: ", &roster.names, roster.total - 1);
+        greeting.push_str(&others);
+        greeting.push('\n');
     }
+    greeting
 }
 
 pub(crate) fn who(roster: &Roster) -> String {
-    if roster.total == 0 {
-        return NOBODY_HERE.into();
+    match roster.total {
+        0 => "nobody is here".into(),
+        total => names("here now: ", &roster.names, total),
     }
-    line_of_names("* here now: ", &roster.names, roster.total)
 }
 
 /// The first of `total` names, as many as a line has.
-fn line_of_names(start: &str, names: &[Name], total: usize) -> String {
+fn names(start: &str, names: &[Name], total: usize) -> String {
     let shown = names.len().min(total).min(ROSTER_NAMES);
     let mut line = String::from(start);
     for (at, name) in names[..shown].iter().enumerate() {
@@ -52,62 +59,59 @@ fn line_of_names(start: &str, names: &[Name], total: usize) -> String {
     if total > shown {
         let _ = write!(line, " and {} others", total - shown);
     }
-    line.push('\n');
     line
 }
 
 pub(crate) fn ask_name(default: &Name) -> String {
-    format!("* what is your name? (Enter for {default})\n")
+    format!("what is your name? (Enter for {default})")
 }
 
 pub(crate) fn name_refused(why: impl Display) -> String {
-    format!("* name refused: {why}\n")
+    format!("name refused: {why}")
 }
 
 pub(crate) fn already(name: &Name) -> String {
-    format!("* you are {name} already\n")
+    format!("you are {name} already")
 }
 
 pub(crate) fn unknown_command(command: &str) -> String {
-    format!("* unknown command /{command}, /help lists them\n")
+    format!("unknown command /{command}, /help lists them")
 }
 
 pub(crate) fn line_refused(max: usize) -> String {
-    format!("* line refused: longer than {max} bytes\n")
+    format!("line refused: longer than {max} bytes")
 }
 
-/// One form for any number, so that programs can read it.
+/// One form for any number, so that programs can parse it.
 pub(crate) fn skipped(messages: u64) -> String {
     format!("* {messages} messages skipped\n")
 }
 
+/// One form for any number, so that programs can parse it.
 pub(crate) fn notices_skipped(notices: u64) -> String {
-    format!("* {notices} notices skipped\n")
+    format!("{notices} notices skipped")
 }
 
+/// The last notice to a peer, with the reason.
 pub(crate) fn last_word(why: &str) -> String {
-    format!("* {}, goodbye\n", sanitize(why))
+    format!("{}, goodbye", sanitize(why))
 }
 
 pub(crate) fn idle(limit: Duration) -> String {
-    format!(
-        "* idle for {}, goodbye\n",
-        humantime::format_duration(limit)
-    )
+    format!("idle for {}, goodbye", humantime::format_duration(limit))
 }
 
 pub(crate) fn nameless(limit: Duration) -> String {
-    format!(
-        "* no name for {}, goodbye\n",
-        humantime::format_duration(limit)
-    )
+    format!("no name for {}, goodbye", humantime::format_duration(limit))
 }
 
-/// The last words where the reason is all there is to say.
-pub(crate) fn goodbye(reason: LeaveReason) -> &'static str {
-    match reason {
-        LeaveReason::Closed => "* server is going down\n",
-        LeaveReason::Kicked => "* you were sent away, goodbye\n",
-        _ => "",
+/// The last notice where the reason, and perhaps the text of a removal, is all there is to say.
+pub(crate) fn goodbye(reason: LeaveReason, text: Option<&str>) -> String {
+    match (reason, text) {
+        (LeaveReason::Closed, _) => "server is going down".into(),
+        (LeaveReason::Kicked, Some(text)) => format!("you were sent away: {text}, goodbye"),
+        (LeaveReason::Kicked, None) => "you were sent away, goodbye".into(),
+        (_, Some(text)) => format!("{text}, goodbye"),
+        (_, None) => String::new(),
     }
 }

@@ -3,7 +3,7 @@
 use crate::hub::Hub;
 use crate::peer::config::SessionConfig;
 use crate::peer::shared::Desk;
-use crate::protocol::lines as notices;
+use crate::protocol::lines;
 use crate::sync::AtomicBool;
 use crate::types::event::LeaveReason;
 use std::future::Future;
@@ -256,11 +256,11 @@ impl Limits {
             }
             if over(names_itself) {
                 let limit = self.config.name_timeout;
-                return let_go(hub, desk, LeaveReason::Nameless, notices::nameless(limit));
+                return let_go(hub, desk, LeaveReason::Nameless, lines::nameless(limit));
             }
             if over(talks) {
                 let limit = self.config.idle_timeout.unwrap_or_default();
-                return let_go(hub, desk, LeaveReason::Idle, notices::idle(limit));
+                return let_go(hub, desk, LeaveReason::Idle, lines::idle(limit));
             }
             let limits = [self.lingers, self.stalls(), names_itself, talks];
             let next = limits.into_iter().flatten().min();

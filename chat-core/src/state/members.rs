@@ -1,8 +1,10 @@
-//! Who is here, under which name, in the order in which they came. Plain data.
+//! The members, their names, and the order in which they joined. Plain data.
 
+use super::mailbox::Mailbox;
 use crate::types::event::LeaveReason;
-use crate::types::ids::MemberId;
+use crate::types::ids::SlotId;
 use crate::types::name::{Name, NameKeys};
+use crate::types::time::Timestamp;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
@@ -11,34 +13,44 @@ use std::sync::Arc;
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// A member's record. Those who are here are linked in the order in which they came.
+/// A member's record. Members that are here are linked in the order in which they joined.
 #[derive(Debug)]
 struct Slot {
     generation: u32,
     prev: u32,
     next: u32,
-    tenant: Tenant,
+    state: SlotState,
+    /// `None` if nothing waits for the member, as is nearly always so.
+    mailbox: Option<Box<Mailbox>>,
 }
 
 #[derive(Debug)]
-enum Tenant {
-    Here {
-        name: Name,
-        keys: NameKeys,
-    },
-    /// It left, but what reads for it still may: all before `end`.
+enum SlotState {
+    Here(Record),
+    /// The member left, but its handle may still read all events before `end`.
     Left {
         end: u64,
         reason: LeaveReason,
     },
-    Nobody,
+    Free,
+}
+
+/// What the hub knows of a member that is here.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) name: Name,
+    pub(crate) keys: NameKeys,
+    /// Whether the log tells of the member, so that it must tell of its departure.
+    pub(crate) announced: bool,
+    /// The member cannot publish before this time.
+    pub(crate) muted_until: Timestamp,
 }
 
 #[derive(Debug)]
 pub(crate) struct Members {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// First and last of those who are here.
+    /// First and last of the members that are here.
     first: u32,
     last: u32,
     here: usize,
@@ -67,47 +79,82 @@ impl Members {
         self.slots.len()
     }
 
-    /// The name of a member that is here.
-    pub(crate) fn name(&self, id: MemberId) -> Option<&Name> {
-        match self.tenant(id)? {
-            Tenant::Here { name, .. } => Some(name),
-            Tenant::Left { .. } | Tenant::Nobody => None,
+    /// The record of a member that is here.
+    pub(crate) fn get(&self, id: SlotId) -> Option<&Record> {
+        match &self.slot(id)?.state {
+            SlotState::Here(record) => Some(record),
+            SlotState::Left { .. } | SlotState::Free => None,
         }
     }
 
-    /// Who has this name, or one that counts as the same.
-    pub(crate) fn find(&self, keys: &NameKeys) -> Option<MemberId> {
-        let index = keys.iter().find_map(|key| self.holder(key))?;
-        let generation = self.slots[index as usize].generation;
-        Some(MemberId { index, generation })
+    pub(crate) fn get_mut(&mut self, id: SlotId) -> Option<&mut Record> {
+        match &mut self.slot_mut(id)?.state {
+            SlotState::Here(record) => Some(record),
+            SlotState::Left { .. } | SlotState::Free => None,
+        }
+    }
+
+    /// The member whose slot has this index, and its name, if it is here.
+    pub(crate) fn at(&self, index: u32) -> Option<(SlotId, &Name)> {
+        let slot = self.slots.get(index as usize)?;
+        let id = SlotId {
+            index,
+            generation: slot.generation,
+        };
+        Some((id, &self.get(id)?.name))
+    }
+
+    /// The member that has exactly this name; else one whose name differs in case only; else one
+    /// whose name looks like it.
+    pub(crate) fn find(&self, name: &Name, keys: &NameKeys) -> Option<SlotId> {
+        let folded = |name: &Name| name.as_str().to_lowercase();
+        let rank = |held: &Name| match held {
+            held if held == name => 0,
+            held if folded(held) == folded(name) => 1,
+            _ => 2,
+        };
+        let holders = keys.iter().filter_map(|key| self.at(self.holder(key)?));
+        let (id, _) = holders.min_by_key(|(_, held)| rank(held))?;
+        Some(id)
     }
 
     /// Where the membership ended, and why, of one that has left.
-    pub(crate) fn end(&self, id: MemberId) -> Option<(u64, LeaveReason)> {
-        match self.tenant(id)? {
-            Tenant::Left { end, reason } => Some((*end, *reason)),
-            Tenant::Here { .. } | Tenant::Nobody => None,
+    pub(crate) fn end(&self, id: SlotId) -> Option<(u64, LeaveReason)> {
+        match self.slot(id)?.state {
+            SlotState::Left { end, reason } => Some((end, reason)),
+            SlotState::Here(_) | SlotState::Free => None,
         }
     }
 
-    /// The names of the first `limit` members, in the order in which they came.
+    /// What waits for a member, also for one that has left.
+    pub(crate) fn mailbox(&self, id: SlotId) -> Option<&Mailbox> {
+        self.slot(id)?.mailbox.as_deref()
+    }
+
+    pub(crate) fn mailbox_mut(&mut self, id: SlotId) -> Option<&mut Option<Box<Mailbox>>> {
+        Some(&mut self.slot_mut(id)?.mailbox)
+    }
+
+    /// The names of the first `limit` members, in the order in which they joined.
     pub(crate) fn roster(&self, limit: usize) -> Vec<Name> {
         let mut at = self.first;
         std::iter::from_fn(|| {
             let slot = self.slots.get(at as usize)?;
             at = slot.next;
-            match &slot.tenant {
-                Tenant::Here { name, .. } => Some(name.clone()),
-                Tenant::Left { .. } | Tenant::Nobody => unreachable!("only who is here is linked"),
+            match &slot.state {
+                SlotState::Here(record) => Some(record.name.clone()),
+                SlotState::Left { .. } | SlotState::Free => {
+                    unreachable!("only members that are here are linked")
+                }
             }
         })
         .take(limit)
         .collect()
     }
 
-    /// Whether nobody has this name, but perhaps the member that asks: its own name in another
+    /// Whether no member has this name, except perhaps the one that asks: its own name in another
     /// case, or one that looks like it, is free for it.
-    pub(crate) fn is_free(&self, keys: &NameKeys, asks: Option<MemberId>) -> bool {
+    pub(crate) fn is_free(&self, keys: &NameKeys, asks: Option<SlotId>) -> bool {
         keys.iter().all(|key| match self.holder(key) {
             Some(holder) => asks.is_some_and(|id| id.index == holder),
             None => true,
@@ -115,18 +162,22 @@ impl Members {
     }
 
     /// Adds a member, whose name is free.
-    pub(crate) fn add(&mut self, name: Name, keys: NameKeys) -> MemberId {
+    pub(crate) fn add(&mut self, record: Record) -> SlotId {
         let index = self.free.pop().unwrap_or_else(|| {
-            let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 members at a time");
+            let index = u32::try_from(self.slots.len())
+                .ok()
+                .filter(|index| *index != NONE)
+                .expect("fewer than 2^32 members at a time");
             self.slots.push(Slot {
                 generation: 0,
                 prev: NONE,
                 next: NONE,
-                tenant: Tenant::Nobody,
+                state: SlotState::Free,
+                mailbox: None,
             });
             index
         });
-        self.occupy(index, &keys);
+        self.occupy(index, &record.keys);
         let last = mem::replace(&mut self.last, index);
         match last {
             NONE => self.first = index,
@@ -134,70 +185,72 @@ impl Members {
         }
         self.here += 1;
         let slot = &mut self.slots[index as usize];
-        slot.tenant = Tenant::Here { name, keys };
+        slot.state = SlotState::Here(record);
         (slot.prev, slot.next) = (last, NONE);
-        MemberId {
+        SlotId {
             index,
             generation: slot.generation,
         }
     }
 
     /// Gives a member that is here another name, which is free for it.
-    pub(crate) fn rename(&mut self, id: MemberId, name: Name, keys: NameKeys) {
-        let Some(slot) = self.slots.get_mut(id.index()) else {
+    pub(crate) fn rename(&mut self, id: SlotId, name: Name, keys: NameKeys) {
+        let Some(record) = self.get_mut(id) else {
             return;
         };
-        let now = Tenant::Here {
-            name,
-            keys: keys.clone(),
-        };
-        if let Tenant::Here { keys: before, .. } = mem::replace(&mut slot.tenant, now) {
-            self.vacate(id.index, &before);
-        }
+        record.name = name;
+        let before = mem::replace(&mut record.keys, keys.clone());
+        self.vacate(id.index, &before);
         self.occupy(id.index, &keys);
     }
 
-    /// Makes a member that is here one that has left, and gives its name, which is free now.
-    pub(crate) fn leave(&mut self, id: MemberId, end: u64, reason: LeaveReason) -> Option<Name> {
-        self.name(id)?;
-        let slot = &mut self.slots[id.index()];
-        let left = mem::replace(&mut slot.tenant, Tenant::Left { end, reason });
-        let Tenant::Here { name, keys } = left else {
-            unreachable!("it has a name, so it is here");
+    /// Makes a member that is here one that has left, and gives its record. Its name is free then.
+    pub(crate) fn leave(&mut self, id: SlotId, end: u64, reason: LeaveReason) -> Option<Record> {
+        self.get(id)?;
+        let slot = &mut self.slots[id.index as usize];
+        let left = mem::replace(&mut slot.state, SlotState::Left { end, reason });
+        let SlotState::Here(record) = left else {
+            unreachable!("it has a record, so it is here");
         };
-        self.vacate(id.index, &keys);
+        self.vacate(id.index, &record.keys);
         self.unlink(id.index);
         self.here -= 1;
-        Some(name)
+        Some(record)
     }
 
-    /// Nobody reads any more for a member that has left: its slot is free.
-    pub(crate) fn release(&mut self, id: MemberId) {
-        let slot = &mut self.slots[id.index()];
-        slot.tenant = Tenant::Nobody;
+    /// No handle reads any more for a member that has left: its slot is free.
+    pub(crate) fn release(&mut self, id: SlotId) -> Option<Box<Mailbox>> {
+        let slot = &mut self.slots[id.index as usize];
+        slot.state = SlotState::Free;
         // A slot that has been used 2^32 times is given up: its ids would come again.
         if let Some(generation) = slot.generation.checked_add(1) {
             slot.generation = generation;
             self.free.push(id.index);
         }
+        slot.mailbox.take()
     }
 
-    /// Nobody is here any more. Gives the names, to be dropped where that keeps nobody waiting.
+    /// No member is here any more. Gives the names, to be dropped without the hub's lock.
     pub(crate) fn clear(&mut self) -> Names {
         (self.first, self.last, self.here) = (NONE, NONE, 0);
         mem::take(&mut self.names)
     }
 
-    fn tenant(&self, id: MemberId) -> Option<&Tenant> {
-        let slot = self.slots.get(id.index())?;
-        (slot.generation == id.generation).then_some(&slot.tenant)
+    fn slot(&self, id: SlotId) -> Option<&Slot> {
+        let slot = self.slots.get(id.index as usize)?;
+        (slot.generation == id.generation).then_some(slot)
+    }
+
+    fn slot_mut(&mut self, id: SlotId) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(id.index as usize)?;
+        (slot.generation == id.generation).then_some(slot)
     }
 
     /// The slot of the member whose name has this key.
     fn holder(&self, key: &Arc<str>) -> Option<u32> {
-        let has = |index| match &self.slots[index as usize].tenant {
-            Tenant::Here { keys, .. } => keys.iter().any(|held| held == key),
-            Tenant::Left { .. } | Tenant::Nobody => false,
+        let has = |index| match &self.slots[index as usize].state {
+            SlotState::Here(record) => record.keys.iter().any(|held| held == key),
+            SlotState::Left { .. } | SlotState::Free => false,
         };
         self.names.find(key, has)
     }
@@ -229,9 +282,9 @@ impl Members {
 
 /// Which slots have which keys.
 ///
-/// The keys are in the slots, an entry here is 8 bytes and has the hash: so when the table grows,
-/// which is under the hub's lock, nobody waits until each key has been fetched and hashed again.
-/// With a million keys in a `HashMap` that takes 30 times as long.
+/// The keys are in the slots; an entry here has 8 bytes, with the hash. So the table can grow, which
+/// it does under the hub's lock, without fetching and hashing each key again. With a million keys in
+/// a `HashMap` that takes 30 times as long.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// Users choose the keys: hence the default hasher.
@@ -246,7 +299,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// For the table, which looks at both ends of a hash.
+    /// The table uses both ends of a hash.
     fn hash(&self) -> u64 {
         u64::from(self.hash) << 32 | u64::from(self.hash)
     }
@@ -258,7 +311,7 @@ impl Names {
         Entry { hash, index }
     }
 
-    /// The slot that has this key, as `has` knows.
+    /// The slot that has this key, according to `has`.
     fn find(&self, key: &str, has: impl Fn(u32) -> bool) -> Option<u32> {
         let wanted = self.entry(key, NONE);
         let is_it = |entry: &Entry| entry.hash == wanted.hash && has(entry.index);
@@ -271,7 +324,7 @@ impl Names {
         self.table.insert_unique(entry.hash(), entry, Entry::hash);
     }
 
-    /// Takes a key away that this slot has.
+    /// Removes a key that this slot has.
     fn remove(&mut self, key: &str, index: u32) {
         let gone = self.entry(key, index);
         if let Ok(found) = self.table.find_entry(gone.hash(), |entry| *entry == gone) {
@@ -284,34 +337,47 @@ impl Names {
 mod tests {
     use super::*;
 
-    /// Private, because nobody can find two keys of one hash: here it is the same key twice.
-    #[test]
-    fn keys_of_one_hash_are_told_apart() {
-        let mut names = Names::default();
-        for index in 0..3 {
-            names.insert("key", index);
-        }
-        names.remove("key", 1);
-        for (index, found) in [(0, Some(0)), (1, None), (2, Some(2))] {
-            assert_eq!(names.find("key", |slot| slot == index), found);
+    mod names {
+        use super::*;
+
+        /// No two keys with the same hash are known: here they are the same key.
+        #[test]
+        fn keys_with_equal_hash_differ() {
+            let mut names = Names::default();
+            for index in 0..3 {
+                names.insert("key", index);
+            }
+            names.remove("key", 1);
+            for (index, found) in [(0, Some(0)), (1, None), (2, Some(2))] {
+                assert_eq!(names.find("key", |slot| slot == index), found);
+            }
         }
     }
 
-    /// Private, because from the outside a key that is left over is nothing but memory.
-    #[test]
-    fn who_has_left_leaves_nothing_behind() {
-        let mut members = Members::new();
-        for number in 0..100 {
-            let [one, two] = ["a", "b"].map(|letter| {
-                let name: Name = format!("{letter}{number}").parse().unwrap();
-                let keys = name.keys();
-                (name, keys)
-            });
-            let id = members.add(one.0, one.1);
-            members.rename(id, two.0, two.1);
-            members.leave(id, number, LeaveReason::Left);
-            members.release(id);
+    mod leave {
+        use super::*;
+
+        /// From the outside, a key that is left over is nothing but memory.
+        #[test]
+        fn frees_slot_and_keys() {
+            let mut members = Members::new();
+            for number in 0..100 {
+                let [one, two] = ["a", "b"].map(|letter| {
+                    let name: Name = format!("{letter}{number}").parse().unwrap();
+                    let keys = name.keys();
+                    (name, keys)
+                });
+                let id = members.add(Record {
+                    name: one.0,
+                    keys: one.1,
+                    announced: true,
+                    muted_until: Timestamp::default(),
+                });
+                members.rename(id, two.0, two.1);
+                members.leave(id, number, LeaveReason::Left);
+                members.release(id);
+            }
+            assert_eq!((members.names.table.len(), members.slots.len()), (0, 1));
         }
-        assert_eq!((members.names.table.len(), members.slots.len()), (0, 1));
     }
 }

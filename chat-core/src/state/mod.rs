@@ -1,278 +1,291 @@
-//! What stands under the hub's lock: the log, the members, the names. No clock, no waking.
+//! What stands under the hub's lock: log, members, names, cursors. Deterministic: no clock, no
+//! waking, no I/O, and nothing that depends on the order of a hash table.
+//!
+//! Every change that members can see is a [`Command`], carried out by [`State::apply`] at a time
+//! that comes with it. Cursors are local to a process: where a reader is changes nothing for others.
 
+pub(crate) mod command;
+pub(crate) mod cursors;
+pub(crate) mod mailbox;
 pub(crate) mod members;
+pub(crate) mod read;
 
-use crate::log::lag::{Place, Zones};
-use crate::log::{Entry, Log, Packed};
-use crate::state::members::{Members, Names};
+use crate::log::Log;
+use crate::log::lag::LagTracker;
 use crate::types::config::HubConfig;
 use crate::types::event::{EventKind, LeaveReason};
-use crate::types::ids::MemberId;
+use crate::types::ids::{HubId, SlotId};
 use crate::types::name::{Name, NameKeys};
-use crate::types::stats::{Roster, Stats};
+use crate::types::position::Position;
+use crate::types::stats::{Lag, Roster, Stats};
+use crate::types::time::Timestamp;
+use command::{Command, Outcome, Refusal, Texts, direct};
+use cursors::{BarrierId, Cursors};
+use mailbox::{Mail, Mailbox};
+use members::{Members, Names, Record};
+use std::cmp::Reverse;
 use std::ops::Range;
-
-/// Where a member is in the log.
-#[derive(Debug)]
-pub(crate) struct Cursor {
-    /// The number of the next event it is to be given.
-    pub(crate) seq: u64,
-    place: Place,
-    /// The count of leavings when its member was last known to be here: while nobody has left
-    /// since, a look need not find out again.
-    leavings: u64,
-}
-
-/// How much one look at the log may give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Amount {
-    /// One thing: a gap, an event, or the end.
-    One,
-    /// Everything before an event, up to so many bytes of lines, but at least one event.
-    Upto { bytes: usize, before: u64 },
-}
-
-/// What one look at the log gave.
-#[derive(Debug)]
-pub(crate) struct Look {
-    /// Events lost before the first one given.
-    pub(crate) missed: u64,
-    /// The events given.
-    pub(crate) events: Range<u64>,
-    /// Set when nothing will come after these.
-    pub(crate) closed: Option<LeaveReason>,
-    /// Whether there is nothing more until something happens.
-    pub(crate) caught_up: bool,
-    /// Where the cursor was counted before it read.
-    before: Place,
-}
-
-/// Why a name could not be given; the caller's error enums say it in their own words.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Taken,
-    Closed,
-    NotHere,
-}
+use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct State {
+    hub: HubId,
+    epoch: u64,
     log: Log,
-    zones: Zones,
+    lag: LagTracker,
     members: Members,
+    cursors: Cursors,
     announce_up_to: usize,
+    announcements: AnnounceLimit,
+    mailbox_bytes: usize,
+    /// The time of the last command.
+    now: Timestamp,
     closed_at: Option<u64>,
-    leavings: u64,
-    /// Sessions that wait for room; see `Hub::pace`.
+    /// Counts the leavings, and what was put into mailboxes.
+    attention: u64,
+    /// Sessions that wait for readers; see [`Hub::pace`](crate::Hub::pace).
     pub(crate) pacing: usize,
+    /// Whether a barrier was reached since this was last asked.
+    barrier_reached: bool,
+    /// What closing leaves behind, to be dropped without the lock.
+    retired: Option<Names>,
     messages: u64,
     gaps: u64,
     missed: u64,
 }
 
 impl State {
-    pub(crate) fn new(config: &HubConfig, first_seq: u64) -> Self {
-        let log = Log::new(config.log_bytes, first_seq);
+    pub(crate) fn new(config: &HubConfig, hub: HubId, first: Position) -> Self {
+        let log = Log::new(config.log_bytes, first.number);
         Self {
-            zones: Zones::new(log.capacity()),
+            hub,
+            epoch: first.epoch,
+            lag: LagTracker::new(log.capacity()),
             log,
             members: Members::new(),
+            cursors: Cursors::default(),
             announce_up_to: config.announce_up_to.unwrap_or(usize::MAX),
+            announcements: AnnounceLimit::new(config),
+            mailbox_bytes: config.mailbox_bytes,
+            now: Timestamp::default(),
             closed_at: None,
-            leavings: 0,
+            attention: 0,
             pacing: 0,
+            barrier_reached: false,
+            retired: None,
             messages: 0,
             gaps: 0,
             missed: 0,
         }
     }
 
-    pub(crate) fn position(&self) -> u64 {
-        self.log.head()
+    /// Carries out a command, at a time that is not before that of earlier ones, or else counts as
+    /// theirs.
+    pub(crate) fn apply(
+        &mut self,
+        time: Timestamp,
+        command: Command<'_>,
+    ) -> Result<Outcome, Refusal> {
+        if let Command::Close = command {
+            self.close();
+            return Ok(Outcome::Done);
+        }
+        if self.is_closed() {
+            return Err(Refusal::Closed);
+        }
+        self.now = self.now.max(time);
+        match command {
+            Command::Join { name, keys } => self.join(name, keys).map(Outcome::Joined),
+            Command::Publish { id, texts } => self.publish(id, texts).map(Outcome::Published),
+            Command::Announce { text } => {
+                let number = self.append(EventKind::Announcement, None, "", text)?;
+                Ok(Outcome::Published(number..number + 1))
+            }
+            Command::Rename { id, name, keys } => {
+                self.rename(id, name, keys)?;
+                Ok(Outcome::Done)
+            }
+            Command::Mute { id, until } => {
+                let record = self.members.get_mut(id).ok_or(Refusal::NotHere)?;
+                record.muted_until = until;
+                Ok(Outcome::Done)
+            }
+            Command::Send { from, to, text } => {
+                self.send(from, to, text)?;
+                Ok(Outcome::Done)
+            }
+            Command::Leave { id, reason, text } => self.leave(id, reason, text).map(Outcome::Left),
+            Command::Close => unreachable!("carried out above"),
+        }
+    }
+
+    fn join(&mut self, name: Name, keys: NameKeys) -> Result<SlotId, Refusal> {
+        if !self.members.is_free(&keys, None) {
+            return Err(Refusal::NameTaken);
+        }
+        let announced =
+            self.members.len() < self.announce_up_to && self.announcements.admits(self.now);
+        let shown = name.clone();
+        let id = self.members.add(Record {
+            name,
+            keys,
+            announced,
+            muted_until: Timestamp::default(),
+        });
+        if announced {
+            self.announcements.count(self.now);
+            if let Err(refusal) = self.append(EventKind::Arrived, Some(id), shown.as_str(), "") {
+                self.members.leave(id, self.log.head(), LeaveReason::Closed);
+                self.members.release(id);
+                return Err(refusal);
+            }
+        }
+        Ok(id)
+    }
+
+    fn publish(&mut self, id: SlotId, texts: Texts<'_>) -> Result<Range<u64>, Refusal> {
+        let record = self.speaker(id)?;
+        // Cloned once per batch: the log is written to while the name is read.
+        let name = record.name.clone();
+        let first = self.log.head();
+        if u64::MAX - first < texts.ends.len() as u64 {
+            // All of them or none.
+            return Err(self.no_number_left());
+        }
+        for text in texts.iter() {
+            self.append(EventKind::Message, Some(id), name.as_str(), text)?;
+            self.messages += 1;
+        }
+        Ok(first..self.log.head())
+    }
+
+    fn rename(&mut self, id: SlotId, name: Name, keys: NameKeys) -> Result<(), Refusal> {
+        let old = self.speaker(id)?.name.clone();
+        if old == name {
+            return Ok(());
+        }
+        if !self.members.is_free(&keys, Some(id)) {
+            return Err(Refusal::NameTaken);
+        }
+        self.append(EventKind::Renamed, Some(id), old.as_str(), name.as_str())?;
+        self.members.rename(id, name, keys);
+        if let Some(record) = self.members.get_mut(id) {
+            // The log tells of the member now, if it did not before.
+            record.announced = true;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, from: Option<SlotId>, to: SlotId, text: &str) -> Result<(), Refusal> {
+        let from = match from {
+            Some(id) => Some((self.member_id(id), self.speaker(id)?.name.clone())),
+            None => None,
+        };
+        self.members.get(to).ok_or(Refusal::RecipientNotHere)?;
+        let (after, limit) = (self.log.head(), self.mailbox_bytes);
+        self.mailbox(to)
+            .push(direct(from, text), after, limit)
+            .map_err(|_| Refusal::MailboxFull)
+    }
+
+    /// Delivers a session's notice to its own member, after all events before number `after`. One
+    /// that finds no room is counted, and the member is told the count.
+    pub(crate) fn notify(&mut self, to: SlotId, text: &str, after: u64) {
+        if self.is_closed() || self.members.get(to).is_none() {
+            return;
+        }
+        let limit = self.mailbox_bytes;
+        self.mailbox(to)
+            .push_or_count(direct(None, text), after, limit);
+    }
+
+    /// Gives the number before which the member's stream ends.
+    fn leave(
+        &mut self,
+        id: SlotId,
+        reason: LeaveReason,
+        text: Option<&str>,
+    ) -> Result<u64, Refusal> {
+        let end = self.log.head();
+        let record = self.members.leave(id, end, reason);
+        let record = record.ok_or(Refusal::NotHere)?;
+        self.attention += 1;
+        if let Some(text) = text {
+            self.mailbox(id).push_farewell(text, end);
+        }
+        if record.announced {
+            self.announcements.count(self.now);
+            let left = EventKind::Left(reason);
+            // Without a number left the hub is closed now, and that ends all memberships.
+            let _ = self.append(left, Some(id), record.name.as_str(), "");
+        }
+        Ok(end)
+    }
+
+    /// The member's handle no longer exists: it leaves, if it has not, and its slot is free. Gives
+    /// its mail, to be dropped without the lock.
+    pub(crate) fn release(
+        &mut self,
+        id: SlotId,
+        reason: LeaveReason,
+        time: Timestamp,
+    ) -> Option<Box<Mailbox>> {
+        let leave = Command::Leave {
+            id,
+            reason,
+            text: None,
+        };
+        // A member that has left before is released all the same.
+        let _ = self.apply(time, leave);
+        self.members.release(id)
+    }
+
+    /// From now on no member is here.
+    fn close(&mut self) {
+        if self.closed_at.is_none() {
+            self.closed_at = Some(self.log.head());
+            self.attention += 1;
+            self.retired = Some(self.members.clear());
+        }
+    }
+
+    pub(crate) fn hub_id(&self) -> HubId {
+        self.hub
+    }
+
+    pub(crate) fn take_retired(&mut self) -> Option<Names> {
+        self.retired.take()
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            epoch: self.epoch,
+            number: self.log.head(),
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed_at.is_some()
     }
 
-    /// How many slots for members there are, used or not.
-    pub(crate) fn slots(&self) -> usize {
-        self.members.slots()
+    /// How many readers there can be with different keys, and members with different slots.
+    pub(crate) fn keys(&self) -> usize {
+        self.cursors.keys().max(self.members.slots())
     }
 
-    pub(crate) fn join(
-        &mut self,
-        name: Name,
-        keys: NameKeys,
-    ) -> Result<(MemberId, Cursor), Refused> {
-        self.check_open()?;
-        if !self.members.is_free(&keys, None) {
-            return Err(Refused::Taken);
-        }
-        if self.members.len() < self.announce_up_to {
-            self.append(EventKind::Arrived, &name, "")?;
-        }
-        let id = self.members.add(name, keys);
-        let cursor = Cursor {
-            seq: self.log.head(),
-            place: self.zones.enter(self.log.head_offset()),
-            leavings: self.leavings,
-        };
-        Ok((id, cursor))
+    /// Changes whenever something happened that is no event: a leaving, or mail.
+    pub(crate) fn attention(&self) -> u64 {
+        self.attention
     }
 
-    pub(crate) fn publish<'a>(
-        &mut self,
-        id: MemberId,
-        texts: impl ExactSizeIterator<Item = &'a str>,
-    ) -> Result<Range<u64>, Refused> {
-        self.check_open()?;
-        // Cloned once per batch: the log is written to while it is read.
-        let name = self.members.name(id).ok_or(Refused::NotHere)?.clone();
-        let first = self.log.head();
-        if u64::MAX - first < texts.len() as u64 {
-            // All of them or none.
-            return Err(self.no_number_left());
-        }
-        for text in texts {
-            self.append(EventKind::Message, &name, text)?;
-            self.messages += 1;
-        }
-        Ok(first..self.log.head())
-    }
-
-    pub(crate) fn rename(
-        &mut self,
-        id: MemberId,
-        name: Name,
-        keys: NameKeys,
-    ) -> Result<(), Refused> {
-        self.check_open()?;
-        let old = self.members.name(id).ok_or(Refused::NotHere)?.clone();
-        if old == name {
-            return Ok(());
-        }
-        if !self.members.is_free(&keys, Some(id)) {
-            return Err(Refused::Taken);
-        }
-        self.append(EventKind::Renamed, &old, name.as_str())?;
-        self.members.rename(id, name, keys);
-        Ok(())
-    }
-
-    /// Gives the position of the leaving, or `None` if it had left before.
-    pub(crate) fn leave(&mut self, id: MemberId, reason: LeaveReason) -> Option<u64> {
-        self.check_open().ok()?;
-        let (end, here) = (self.log.head(), self.members.len());
-        let name = self.members.leave(id, end, reason)?;
-        self.leavings += 1;
-        if here <= self.announce_up_to {
-            // Without a number left the hub is closed now, and that is everybody's leaving.
-            let _ = self.append(EventKind::Left(reason), &name, "");
-        }
-        Some(end)
-    }
-
-    /// The member's handle is gone: it leaves, if it has not, and its slot is free.
-    pub(crate) fn release(&mut self, id: MemberId, cursor: &Cursor, reason: LeaveReason) {
-        self.zones.leave(cursor.place);
-        self.leave(id, reason);
-        self.members.release(id);
-    }
-
-    /// From now on nobody is here. Gives what need not be dropped under the lock.
-    pub(crate) fn close(&mut self) -> Names {
-        if self.closed_at.is_none() {
-            self.closed_at = Some(self.log.head());
-        }
-        self.members.clear()
-    }
-
-    /// What the cursor has before it; the cursor moves behind that.
-    pub(crate) fn look(
-        &mut self,
-        id: MemberId,
-        cursor: &mut Cursor,
-        amount: Amount,
-        out: &mut Vec<u8>,
-    ) -> Look {
-        let closed = self.closed_at.map(|end| (end, LeaveReason::Closed));
-        let left = match cursor.leavings == self.leavings {
-            true => None,
-            false => self.members.end(id),
-        };
-        if left.is_none() {
-            cursor.leavings = self.leavings;
-        }
-        let end = left.or(closed);
-        let until = end.map_or(self.log.head(), |(until, _)| until);
-        let held = self.log.held();
-        let mut missed = 0;
-        if cursor.seq < held.start.min(until) {
-            missed = held.start.min(until) - cursor.seq;
-            cursor.seq += missed;
-            self.gaps += 1;
-            self.missed += missed;
-        }
-        let from = cursor.seq;
-        // Who left long ago may have its end before the tail; then there is nothing to read.
-        if missed > 0 && from >= held.start {
-            let offset = self.log.start_of(from);
-            self.zones.advance(&mut cursor.place, offset, false);
-        }
-        let before = cursor.place;
-        if from < until && !(missed > 0 && amount == Amount::One) {
-            let (to, max_bytes) = match amount {
-                Amount::One => (from + 1, usize::MAX),
-                Amount::Upto { bytes, before } => (before.clamp(from, until), bytes),
-            };
-            cursor.seq = self.log.read(from, to, max_bytes, out);
-            let offset = self.log.start_of(cursor.seq);
-            self.zones.advance(&mut cursor.place, offset, true);
-        }
-        let caught_up = cursor.seq == until;
-        let room = amount != Amount::One || (missed == 0 && from == until);
-        Look {
-            missed,
-            events: from..cursor.seq,
-            closed: end.filter(|_| caught_up && room).map(|(_, reason)| reason),
-            caught_up: caught_up && end.is_none(),
-            before,
-        }
-    }
-
-    /// Puts the cursor back to an event, or the gap, that it was given but could not pass on.
-    pub(crate) fn put_back(&mut self, cursor: &mut Cursor, look: &Look, seq: u64) {
-        cursor.seq = seq;
-        if seq < look.events.start {
-            // The gap, too: it was not told, and may grow.
-            self.gaps -= 1;
-            self.missed -= look.missed;
-        }
-        // If it was overrun meanwhile, the next look will say so.
-        let held = seq >= self.log.held().start;
-        let offset = held.then(|| self.log.start_of(seq));
-        self.zones.put_back(&mut cursor.place, look.before, offset);
-    }
-
-    /// Appends to `out` the index entries of events that a look just gave; see [`Log::read_index`].
-    pub(crate) fn read_index(&self, events: Range<u64>, out: &mut Vec<Packed>) -> u32 {
-        self.log.read_index(events, out)
-    }
-
-    /// The index entry of an event that a look just gave.
-    pub(crate) fn entry(&self, seq: u64) -> Entry {
-        self.log.entry(seq)
-    }
-
-    /// Whether a member that makes progress is about to be overrun.
+    /// Whether a reader that makes progress is about to be overrun.
     pub(crate) fn is_crowded(&self) -> bool {
-        !self.is_closed() && self.zones.has_credit(self.danger())
+        !self.is_closed() && self.lag.has_credit(self.danger())
     }
 
-    /// They were waited for.
-    pub(crate) fn give_up_on_the_slow(&mut self) {
-        self.zones.use_up(self.danger());
+    /// The readers that are about to be overrun were waited for.
+    pub(crate) fn give_up_on_slow_readers(&mut self) {
+        self.lag.use_up(self.danger());
     }
 
     fn danger(&self) -> Range<u64> {
@@ -280,24 +293,45 @@ impl State {
         tail..self.log.endangered().max(tail)
     }
 
-    pub(crate) fn find(&self, keys: &NameKeys) -> Option<MemberId> {
-        self.members.find(keys)
+    pub(crate) fn find(&self, name: &Name, keys: &NameKeys) -> Option<SlotId> {
+        if self.is_closed() {
+            return None;
+        }
+        self.members.find(name, keys)
     }
 
     /// Why a member left, if it has.
-    pub(crate) fn left(&self, id: MemberId) -> Option<LeaveReason> {
+    pub(crate) fn left(&self, id: SlotId) -> Option<LeaveReason> {
         let closed = self.closed_at.map(|_| LeaveReason::Closed);
         self.members.end(id).map(|(_, reason)| reason).or(closed)
     }
 
-    pub(crate) fn name(&self, id: MemberId) -> Option<&Name> {
-        self.check_open().ok()?;
-        self.members.name(id)
+    pub(crate) fn name(&self, id: SlotId) -> Option<&Name> {
+        if self.is_closed() {
+            return None;
+        }
+        Some(&self.members.get(id)?.name)
     }
 
-    pub(crate) fn roster_now(&self, limit: usize) -> Roster {
+    /// What waits for a member, also for one that has left.
+    pub(crate) fn mail(&self, id: SlotId) -> Option<&Mailbox> {
+        self.members.mailbox(id)
+    }
+
+    /// Removes the first item of a member's mail, if it is due at `position`.
+    pub(crate) fn take_mail(&mut self, id: SlotId, position: u64) -> Option<Mail> {
+        let mailbox = self.members.mailbox_mut(id)?;
+        let mail = mailbox.as_mut()?.take_due(position)?;
+        if mailbox.as_ref().is_some_and(|mailbox| mailbox.is_empty()) {
+            // A member without mail takes no memory for it.
+            *mailbox = None;
+        }
+        Some(mail)
+    }
+
+    pub(crate) fn roster(&self, limit: usize) -> Roster {
         Roster {
-            position: self.log.head(),
+            position: self.position(),
             total: self.members.len(),
             names: self.members.roster(limit),
         }
@@ -305,15 +339,16 @@ impl State {
 
     pub(crate) fn stats(&self) -> Stats {
         let (tail, head) = (self.log.tail_offset(), self.log.head_offset());
-        let (hindmost, overrun) = self.zones.hindmost(tail, head);
+        let (hindmost, overrun) = self.lag.hindmost(tail, head);
         let behind = match overrun {
             0 => hindmost.map_or(0, |offset| head - offset),
             _ => head - tail,
         };
         Stats {
             members: self.members.len(),
+            readers: self.cursors.len(),
             published: self.messages,
-            position: self.log.head(),
+            position: self.position(),
             bytes: head - tail,
             events: self.log.held().end - self.log.held().start,
             gaps: self.gaps,
@@ -323,21 +358,119 @@ impl State {
         }
     }
 
-    fn append(&mut self, kind: EventKind, name: &Name, text: &str) -> Result<u64, Refused> {
-        let number = self.log.append(kind, name.as_str(), text);
+    /// The `count` readers that are furthest behind, from the slowest on.
+    pub(crate) fn slowest(&self, count: usize) -> Vec<Lag> {
+        let mut slowest: Vec<_> = self.cursors.iter().collect();
+        let count = count.min(slowest.len());
+        if count == 0 {
+            return Vec::new();
+        }
+        slowest.select_nth_unstable_by_key(count - 1, |(number, _)| *number);
+        slowest.truncate(count);
+        slowest.sort_by_key(|(number, _)| *number);
+        let head = self.log.head();
+        let lag = |(number, slot): (u64, Option<u32>)| Lag {
+            member: slot
+                .and_then(|index| self.members.at(index))
+                .map(|(id, name)| (self.member_id(id), name.clone())),
+            behind: head - number.min(head),
+        };
+        let mut lags: Vec<_> = slowest.into_iter().map(lag).collect();
+        lags.sort_by_key(|lag| Reverse(lag.behind));
+        lags
+    }
+
+    pub(crate) fn set_barrier(&mut self, number: u64) -> BarrierId {
+        self.cursors.set_barrier(number)
+    }
+
+    /// How many readers have not read all events before a barrier, and how many missed some.
+    pub(crate) fn barrier(&self, id: BarrierId) -> Option<(usize, usize)> {
+        self.cursors.barrier(id)
+    }
+
+    pub(crate) fn clear_barrier(&mut self, id: BarrierId) {
+        self.cursors.clear_barrier(id);
+    }
+
+    pub(crate) fn take_barrier_reached(&mut self) -> bool {
+        std::mem::take(&mut self.barrier_reached)
+    }
+
+    /// The member's record, unless it may not publish.
+    fn speaker(&self, id: SlotId) -> Result<&Record, Refusal> {
+        let record = self.members.get(id).ok_or(Refusal::NotHere)?;
+        match record.muted_until > self.now {
+            true => Err(Refusal::Muted {
+                until: record.muted_until,
+            }),
+            false => Ok(record),
+        }
+    }
+
+    fn mailbox(&mut self, to: SlotId) -> &mut Mailbox {
+        self.attention += 1;
+        let mailbox = self.members.mailbox_mut(to);
+        mailbox
+            .expect("the caller has seen that the member is there")
+            .get_or_insert_default()
+    }
+
+    fn append(
+        &mut self,
+        kind: EventKind,
+        member: Option<SlotId>,
+        name: &str,
+        text: &str,
+    ) -> Result<u64, Refusal> {
+        let number = self.log.append(kind, member, self.now, name, text);
         number.ok_or_else(|| self.no_number_left())
     }
 
     /// 2^64 events: there is no order to promise any more.
-    fn no_number_left(&mut self) -> Refused {
+    fn no_number_left(&mut self) -> Refusal {
         self.close();
-        Refused::Closed
+        Refusal::Closed
     }
+}
 
-    fn check_open(&self) -> Result<(), Refused> {
-        match self.is_closed() {
-            true => Err(Refused::Closed),
-            false => Ok(()),
+/// How many arrivals and departures are announced in a stretch of time: the generic cell rate
+/// algorithm (ITU-T I.371), with times that come with the commands.
+#[derive(Debug)]
+struct AnnounceLimit {
+    /// `None` without a limit.
+    each: Option<Duration>,
+    /// When those that were announced will have been earned, in microseconds.
+    earned: u64,
+}
+
+impl AnnounceLimit {
+    const BURST: Duration = Duration::from_secs(1);
+
+    fn new(config: &HubConfig) -> Self {
+        let each = |per_second: std::num::NonZeroU32| Duration::from_secs(1) / per_second.get();
+        Self {
+            each: config.announce_rate.map(each),
+            earned: 0,
         }
     }
+
+    fn admits(&self, now: Timestamp) -> bool {
+        let Some(each) = self.each else {
+            return true;
+        };
+        let latest = micros(now).saturating_add((Self::BURST - each).as_micros() as u64);
+        self.earned <= latest
+    }
+
+    fn count(&mut self, now: Timestamp) {
+        if let Some(each) = self.each {
+            let earned = self.earned.max(micros(now));
+            self.earned = earned.saturating_add(each.as_micros() as u64);
+        }
+    }
+}
+
+fn micros(time: Timestamp) -> u64 {
+    time.as_millis().saturating_mul(1000)
 }

@@ -63,7 +63,7 @@ impl Stage {
         let line = format!("{PEER} has left");
         let event = loop {
             let event = self.next_event(&line).await?;
-            if event.sender() != WITNESS {
+            if event.subject() != WITNESS {
                 break event;
             }
         };
@@ -81,7 +81,7 @@ impl Stage {
         self.tell(marker)?;
         loop {
             let event = self.next_event(marker).await?;
-            match event.sender() {
+            match event.subject() {
                 WITNESS if event.text() == marker => return Ok(()),
                 WITNESS => {}
                 _ => {

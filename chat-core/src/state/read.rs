@@ -1,0 +1,249 @@
+//! Reading the log through a cursor.
+
+use super::State;
+use super::cursors::CursorKey;
+use super::mailbox::Mailbox;
+use crate::log::index::{Base, Entry};
+use crate::log::lag::Place;
+use crate::types::event::{Event, LeaveReason};
+use crate::types::ids::{MemberId, SlotId};
+use crate::types::position::{Resumed, Start};
+use std::ops::Range;
+
+/// Where a reader is in the log.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    /// The number of the next event that it is to be given.
+    pub(crate) seq: u64,
+    pub(crate) key: CursorKey,
+    /// The member that reads, if it is one.
+    pub(crate) member: Option<SlotId>,
+    place: Place,
+    /// The state's `attention` when the member was last known to be here and to have no mail: as
+    /// long as it has not changed, a read need not look at the member's slot.
+    attention: u64,
+}
+
+/// How much one read may give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Amount {
+    /// One item: a gap, an event, or the end.
+    One,
+    /// Everything, up to so many bytes of lines, but at least one event.
+    Bytes(usize),
+}
+
+/// What one read gave.
+#[derive(Debug)]
+pub(crate) struct ReadOutcome {
+    /// Events lost before the first one given.
+    pub(crate) missed: u64,
+    /// The events given.
+    pub(crate) events: Range<u64>,
+    /// Set when nothing will come after these.
+    pub(crate) closed: Option<LeaveReason>,
+    caught_up: bool,
+    /// Where the cursor was counted before it read.
+    before: Place,
+}
+
+/// How far a read got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// There may be more.
+    More,
+    /// There is nothing more until something happens.
+    CaughtUp,
+    /// Nothing will come after this.
+    Ended,
+}
+
+impl ReadOutcome {
+    pub(crate) fn progress(&self) -> Progress {
+        match (self.closed, self.caught_up) {
+            (Some(_), _) => Progress::Ended,
+            (None, true) => Progress::CaughtUp,
+            (None, false) => Progress::More,
+        }
+    }
+}
+
+impl State {
+    /// Makes a cursor that begins at `start`.
+    pub(crate) fn open(&mut self, start: Start, member: Option<SlotId>) -> (Cursor, Resumed) {
+        let held = self.log.held();
+        let (seq, resumed) = match start {
+            Start::Now => (held.end, Resumed::Complete),
+            Start::Last(events) => {
+                // A member's own arrival comes after the events that were asked for.
+                let own = u64::from(member.is_some_and(|id| self.last_is_arrival_of(id)));
+                let last = held.end - own;
+                let first = last.saturating_sub(events).max(held.start);
+                (first, Resumed::Complete)
+            }
+            Start::At(position) if position.epoch != self.epoch => (held.end, Resumed::OtherEpoch),
+            Start::At(position) if position.number > held.end => (held.end, Resumed::Future),
+            Start::At(position) => match held.start.checked_sub(position.number) {
+                None | Some(0) => (position.number, Resumed::Complete),
+                Some(missed) => (position.number, Resumed::Missed(missed)),
+            },
+        };
+        let place = match seq >= held.start {
+            true => self.lag.enter(self.log.start_of(seq)),
+            false => self.lag.enter_overrun(),
+        };
+        let cursor = Cursor {
+            seq,
+            key: self.cursors.add(seq, member.map(|id| id.index)),
+            member,
+            place,
+            attention: self.attention,
+        };
+        (cursor, resumed)
+    }
+
+    fn last_is_arrival_of(&self, id: SlotId) -> bool {
+        use crate::types::event::EventKind;
+
+        let held = self.log.held();
+        !held.is_empty() && {
+            let last = self.log.entry(held.end - 1);
+            last.kind() == EventKind::Arrived && last.member() == Some(id)
+        }
+    }
+
+    /// The cursor no longer exists.
+    pub(crate) fn close_cursor(&mut self, cursor: &Cursor) {
+        self.lag.leave(cursor.place);
+        self.barrier_reached |= self.cursors.remove(cursor.key);
+    }
+
+    /// Appends to `out` the lines that the cursor has before it, up to the next mail, and moves the
+    /// cursor behind them.
+    ///
+    /// Mail that is due at the cursor comes before these lines; the caller [looks](Self::has_mail)
+    /// for it first.
+    pub(crate) fn read(
+        &mut self,
+        cursor: &mut Cursor,
+        amount: Amount,
+        out: &mut Vec<u8>,
+    ) -> ReadOutcome {
+        let mail = self.mail_of(cursor);
+        let (has_mail, before) = (
+            mail.is_some(),
+            mail.map_or(u64::MAX, |mail| mail.next_after(cursor.seq)),
+        );
+        let closed = self.closed_at.map(|end| (end, LeaveReason::Closed));
+        let left = match (cursor.attention == self.attention, cursor.member) {
+            (false, Some(id)) => self.members.end(id),
+            _ => None,
+        };
+        if left.is_none() && !has_mail {
+            cursor.attention = self.attention;
+        }
+        let end = left.or(closed);
+        let until = end.map_or(self.log.head(), |(until, _)| until);
+        let held = self.log.held();
+        let started_at = cursor.seq;
+        let mut missed = 0;
+        if cursor.seq < held.start.min(until) {
+            missed = held.start.min(until) - cursor.seq;
+            self.cursors.missed(cursor.seq);
+            cursor.seq += missed;
+            self.gaps += 1;
+            self.missed += missed;
+        }
+        let from = cursor.seq;
+        // A member that left long ago may have its end before the tail; then nothing is read.
+        if missed > 0 && from >= held.start {
+            let offset = self.log.start_of(from);
+            self.lag.advance(&mut cursor.place, offset, false);
+        }
+        let place = cursor.place;
+        if from < until && !(missed > 0 && amount == Amount::One) {
+            let (to, max_bytes) = match amount {
+                Amount::One => (from + 1, usize::MAX),
+                Amount::Bytes(bytes) => (until, bytes),
+            };
+            let to = to.min(before.max(from));
+            cursor.seq = self.log.read(from, to, max_bytes, out);
+            let offset = self.log.start_of(cursor.seq);
+            self.lag.advance(&mut cursor.place, offset, true);
+        }
+        if cursor.seq != started_at {
+            self.barrier_reached |= self.cursors.advance(cursor.key, cursor.seq);
+        }
+        let caught_up = cursor.seq == until && !has_mail;
+        let room = amount != Amount::One || (missed == 0 && from == until);
+        ReadOutcome {
+            missed,
+            events: from..cursor.seq,
+            closed: end.filter(|_| caught_up && room).map(|(_, reason)| reason),
+            caught_up: caught_up && end.is_none(),
+            before: place,
+        }
+    }
+
+    /// Moves the cursor back to an event, or to the gap, that a read gave but that could not be
+    /// passed on.
+    pub(crate) fn put_back(&mut self, cursor: &mut Cursor, outcome: &ReadOutcome, seq: u64) {
+        cursor.seq = seq;
+        self.cursors.advance(cursor.key, seq);
+        if seq < outcome.events.start {
+            // The gap, too: it was not told, and may grow.
+            self.cursors.not_missed(seq);
+            self.gaps -= 1;
+            self.missed -= outcome.missed;
+        }
+        // If it was overrun meanwhile, the next read will say so.
+        let held = seq >= self.log.held().start;
+        let offset = held.then(|| self.log.start_of(seq));
+        self.lag
+            .put_back(&mut cursor.place, outcome.before, offset);
+    }
+
+    /// Whether the member that reads has mail, due or not.
+    pub(crate) fn has_mail(&self, cursor: &Cursor) -> bool {
+        self.mail_of(cursor).is_some()
+    }
+
+    fn mail_of(&self, cursor: &Cursor) -> Option<&Mailbox> {
+        if cursor.attention == self.attention {
+            return None;
+        }
+        let mailbox = self.members.mailbox(cursor.member?)?;
+        Some(mailbox).filter(|mailbox| !mailbox.is_empty())
+    }
+
+    /// Appends the index entries, and their bases, of events that a read just gave; see
+    /// [`Log::read_index`](crate::log::Log::read_index).
+    pub(crate) fn read_index(
+        &self,
+        events: Range<u64>,
+        entries: &mut Vec<Entry>,
+        bases: &mut Vec<Base>,
+    ) -> u32 {
+        self.log.read_index(events, entries, bases)
+    }
+
+    /// The event that a read just gave, except for its line.
+    pub(crate) fn event(&self, seq: u64) -> Event<()> {
+        let entry = self.log.entry(seq);
+        Event {
+            seq,
+            time: self.log.time(seq),
+            member: entry.member().map(|slot| self.member_id(slot)),
+            kind: entry.kind(),
+            name_len: entry.name_len(),
+            line: (),
+        }
+    }
+
+    pub(crate) fn member_id(&self, slot: SlotId) -> MemberId {
+        MemberId {
+            hub: self.hub,
+            slot,
+        }
+    }
+}
