@@ -123,12 +123,6 @@ impl Times {
         }
     }
 
-    /// The number of the first event of the second base, before which all events must be evicted
-    /// to free one.
-    pub(crate) fn second(&self) -> Option<u64> {
-        self.bases.get(1).map(|base| base.first)
-    }
-
     /// The base of an event that is held.
     pub(crate) fn base(&self, number: u64) -> Base {
         self.bases[self.at(number)]

@@ -136,11 +136,9 @@ impl Log {
         let entry = Entry::new(self.head_offset, kind, name.len(), member, millis);
         self.index.write(number - self.first, &[entry]);
         self.head = next;
-        if self.times.len() > self.most_bases {
-            let second = self.times.second().expect("there is more than one");
-            while self.tail < second {
-                self.evict();
-            }
+        self.times.evict_before(self.tail);
+        while self.times.len() > self.most_bases {
+            self.evict();
         }
         Some(number)
     }
