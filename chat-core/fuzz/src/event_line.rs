@@ -5,7 +5,6 @@ use chat_core::{Batch, Delivery, Hub, HubConfig, Name};
 
 const MAX_TEXT: usize = 256;
 
-
 /// The data: a name, another name and a text, parted by line ends.
 pub fn check(data: &[u8]) {
     let mut parts = data.splitn(3, |byte| *byte == b'\n');

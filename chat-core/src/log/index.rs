@@ -32,7 +32,10 @@ impl Entry {
         member: Option<SlotId>,
         millis: u16,
     ) -> Self {
-        assert!(name_len < 1 << NAME_BITS, "a name has at most 64 characters");
+        assert!(
+            name_len < 1 << NAME_BITS,
+            "a name has at most 64 characters"
+        );
         let none = SlotId {
             index: NO_MEMBER,
             generation: 0,
@@ -102,7 +105,11 @@ impl Times {
     /// What an entry is to hold for an event with this number and time. Times do not decrease.
     pub(crate) fn add(&mut self, number: u64, time: Timestamp) -> u16 {
         let since = |base: &Base| time.as_millis().saturating_sub(base.time.as_millis());
-        if let Some(millis) = self.bases.back().and_then(|last| u16::try_from(since(last)).ok()) {
+        if let Some(millis) = self
+            .bases
+            .back()
+            .and_then(|last| u16::try_from(since(last)).ok())
+        {
             return millis;
         }
         self.bases.push_back(Base {

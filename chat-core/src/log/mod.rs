@@ -122,7 +122,10 @@ impl Log {
     ) -> Option<u64> {
         let phrase = kind.phrase();
         let len = name.len() + phrase.len() + text.len() + 1;
-        assert!(len <= self.lines.capacity(), "the hub bounds names and texts");
+        assert!(
+            len <= self.lines.capacity(),
+            "the hub bounds names and texts"
+        );
         let number = self.head;
         let next = number.checked_add(1)?;
         while self.used() + len > self.lines.capacity() || self.len() == self.index.capacity() {

@@ -24,11 +24,17 @@ impl Model {
     }
 
     fn bytes(&self, numbers: Range<u64>) -> usize {
-        self.events(numbers).iter().map(|kept| kept.line.len()).sum()
+        self.events(numbers)
+            .iter()
+            .map(|kept| kept.line.len())
+            .sum()
     }
 
     fn lines(&self, numbers: Range<u64>) -> String {
-        self.events(numbers).iter().map(|kept| &*kept.line).collect()
+        self.events(numbers)
+            .iter()
+            .map(|kept| &*kept.line)
+            .collect()
     }
 }
 

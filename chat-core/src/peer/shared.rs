@@ -93,7 +93,10 @@ impl Outbox {
 
     /// The peer has taken a part of a line, of which this is the rest.
     pub(crate) fn push_rest(&mut self, rest: &[u8]) {
-        debug_assert!(self.bytes.is_empty(), "what comes after the line is not taken");
+        debug_assert!(
+            self.bytes.is_empty(),
+            "what comes after the line is not taken"
+        );
         self.bytes.extend_from_slice(rest);
     }
 
@@ -114,7 +117,9 @@ impl Papers {
     }
 
     pub(crate) fn has_output(&self) -> bool {
-        self.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty())
+        self.outbox
+            .as_ref()
+            .is_some_and(|outbox| !outbox.is_empty())
     }
 
     /// The peer has taken so many bytes of its outbox. Says whether there are more.

@@ -91,7 +91,10 @@ impl Mailbox {
 
     fn enqueue(&mut self, direct: Direct, after: u64, is_farewell: bool) {
         // The position that a session asked for can be older than the last item's.
-        let after = self.queue.back().map_or(after, |last| after.max(last.after));
+        let after = self
+            .queue
+            .back()
+            .map_or(after, |last| after.max(last.after));
         self.bytes += cost(&direct);
         self.queue.push_back(Mail {
             after,

@@ -199,8 +199,7 @@ impl State {
         // If it was overrun meanwhile, the next read will say so.
         let held = seq >= self.log.held().start;
         let offset = held.then(|| self.log.start_of(seq));
-        self.lag
-            .put_back(&mut cursor.place, outcome.before, offset);
+        self.lag.put_back(&mut cursor.place, outcome.before, offset);
     }
 
     /// Whether the member that reads has mail, due or not.
