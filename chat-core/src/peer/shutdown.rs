@@ -35,7 +35,7 @@ impl Shutdown {
     /// second time.
     pub fn trigger(&self) {
         self.shared.triggered.store(1, SeqCst);
-        self.shared.sessions.ring();
+        self.shared.sessions.wake_all();
     }
 
     /// Whether it was triggered.
@@ -60,7 +60,7 @@ impl Registration {
             triggered,
             sessions,
         } = &*shutdown.shared;
-        sessions.wait(&mut key, waker, triggered, 0);
+        sessions.register(&mut key, waker, triggered, 0);
         Self { shutdown, key }
     }
 
@@ -71,6 +71,6 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.shutdown.shared.sessions.forget(self.key.take());
+        self.shutdown.shared.sessions.remove(self.key.take());
     }
 }
