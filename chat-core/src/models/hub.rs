@@ -1,9 +1,9 @@
-//! Members that wait for a hub in which others publish, come, and close it.
+//! Members that wait while other threads publish, join and close the hub.
 
-use super::{Record, block_on, check, hub, hub_that, join, stopped_clock};
-use crate::hub::Hub;
+use super::{Record, block_on, check, hub, hub_with, join, paused_runtime};
 use crate::hub::batch::Batch;
 use crate::hub::member::Member;
+use crate::hub::{Hub, JoinOptions, Joined};
 use crate::types::errors::{JoinError, PublishError};
 use crate::types::event::{Delivery, Event, LeaveReason};
 use crate::types::ids::MemberId;
@@ -19,59 +19,59 @@ fn publishing(
     spawn(move || hub.publish(id, text))
 }
 
-/// Each text is where its number says if it was published, and else nowhere.
+/// A published text is at its number; one that was not published is nowhere.
 fn assert_published<const N: usize>(
     record: &Record,
     published: [(Result<u64, PublishError>, &str); N],
 ) {
     for (published, line) in published {
-        let given = record
+        let received = record
             .lines()
             .iter()
-            .filter(|given| **given == line)
+            .filter(|received| **received == line)
             .count();
         match published {
-            Ok(seq) => assert_eq!((record.line(seq), given), (Some(line), 1)),
-            Err(error) => assert_eq!((error, given), (PublishError::Closed, 0)),
+            Ok(seq) => assert_eq!((record.line(seq), received), (Some(line), 1)),
+            Err(error) => assert_eq!((error, received), (PublishError::Closed, 0)),
         }
     }
 }
 
 /// Waits for two events.
-fn hear_two(member: &mut Member) -> [Event; 2] {
+fn receive_two(member: &mut Member) -> [Event; 2] {
     [(); 2].map(|()| match block_on(member.recv()) {
         Some(Delivery::Event(event)) => event,
         other => panic!("{other:?} is no event"),
     })
 }
 
-/// Without an end that would wake whoever was forgotten.
+/// The hub is not closed: closing would hide a lost wake-up.
 #[test]
-fn two_publish_and_two_wait_for_both() {
+fn two_readers_receive_two_messages() {
     check(1, || {
         let hub = hub();
         let [mut alice, bob, mut carol] = ["alice", "bob", "carol"].map(|name| join(&hub, name));
-        let arrivals = hear_two(&mut alice);
+        let arrivals = receive_two(&mut alice);
         let publishers = [
             publishing(&hub, bob.id(), "one"),
             publishing(&hub, carol.id(), "two"),
         ];
-        let other = spawn(move || (hear_two(&mut carol), carol));
-        let heard = hear_two(&mut alice);
+        let other = spawn(move || (receive_two(&mut carol), carol));
+        let received = receive_two(&mut alice);
         let (others, _carol) = other.join().unwrap();
         let numbers = publishers.map(|publisher| publisher.join().unwrap().unwrap());
 
-        assert_eq!(heard, others);
+        assert_eq!(received, others);
         let next = arrivals[1].seq() + 1;
-        assert_eq!(heard.each_ref().map(Event::seq), [next, next + 1]);
+        assert_eq!(received.each_ref().map(Event::seq), [next, next + 1]);
         for (seq, line) in numbers.into_iter().zip(["bob: one", "carol: two"]) {
-            assert_eq!(heard[(seq - next) as usize].line(), line);
+            assert_eq!(received[(seq - next) as usize].line(), line);
         }
     });
 }
 
 #[test]
-fn two_publish_two_wait_and_the_hub_closes() {
+fn two_readers_see_the_close() {
     check(1, || {
         let hub = hub();
         let [mut alice, bob, mut carol] = ["alice", "bob", "carol"].map(|name| join(&hub, name));
@@ -93,18 +93,18 @@ fn two_publish_two_wait_and_the_hub_closes() {
         for record in [&record, &others] {
             assert_eq!(
                 (record.reason, record.end()),
-                (LeaveReason::Closed, hub.position())
+                (LeaveReason::Closed, hub.position().number)
             );
             assert_published(record, [(one, "bob: one"), (two, "carol: two")]);
         }
         assert!(record.events.ends_with(&others.events));
         assert_eq!(hub.publish(ids[0], "late"), Err(PublishError::Closed));
-        assert_eq!(hub.position(), record.end());
+        assert_eq!(hub.position().number, record.end());
     });
 }
 
 #[test]
-fn joining_is_one_point_in_the_order() {
+fn join_is_atomic() {
     check(3, || {
         let hub = hub();
         let bob = join(&hub, "bob");
@@ -113,17 +113,24 @@ fn joining_is_one_point_in_the_order() {
             let hub = hub.clone();
             move || hub.close()
         });
-        match hub.join_with_roster("alice".parse().unwrap(), 9) {
-            Ok((mut alice, roster)) => {
+        let mut options = JoinOptions::new("alice".parse().unwrap());
+        options.roster = 9;
+        match hub.join_with(options) {
+            Ok(Joined {
+                member: mut alice,
+                roster,
+                ..
+            }) => {
+                let position = roster.position.number;
                 let names: Vec<_> = roster.names.iter().map(|name| name.as_str()).collect();
                 assert_eq!(names, ["bob", "alice"]);
                 let record = Record::of(&mut alice);
                 assert_eq!(
                     (record.from, record.reason),
-                    (roster.position, LeaveReason::Closed)
+                    (position, LeaveReason::Closed)
                 );
                 let published = publisher.join().unwrap();
-                if published.is_err() || published.is_ok_and(|seq| seq >= roster.position) {
+                if published.is_err() || published.is_ok_and(|seq| seq >= position) {
                     assert_published(&record, [(published, "bob: one")]);
                 } else {
                     assert_eq!(record.lines(), [""; 0]);
@@ -139,7 +146,7 @@ fn joining_is_one_point_in_the_order() {
 }
 
 #[test]
-fn who_waits_for_the_end_is_told() {
+fn closed_wakes_all_waiters() {
     check(3, || {
         let hub = hub();
         let waiting = [(); 2].map(|()| {
@@ -153,25 +160,25 @@ fn who_waits_for_the_end_is_told() {
     });
 }
 
-/// What ends the wait of those who would overrun a member.
+/// How the slow reader stops being one.
 #[derive(Clone, Copy)]
-enum Room {
+enum Slow {
     Reads,
     Leaves,
-    Closes,
+    HubCloses,
 }
 
-fn who_waits_for_room_gets_it(by: Room) {
-    let clock = stopped_clock();
-    let _guard = clock.enter();
+fn pace_ends(when: Slow) {
+    let runtime = paused_runtime();
+    let _guard = runtime.enter();
     check(3, move || {
-        let hub = hub_that(|config| config.patience = Duration::from_secs(3600));
+        let hub = hub_with(|config| config.patience = Duration::from_secs(3600));
         let [mut slow, mut writer] = ["slow", "writer"].map(|name| join(&hub, name));
-        // So many that there is no room, and fewer than the log can hold.
-        let mut said = 0;
+        // So many that the slow reader is about to be overrun, and fewer than the log holds.
+        let mut published = 0;
         while !hub.shared.lock().is_crowded() {
             hub.publish_many(writer.id(), &[""; 10]).unwrap();
-            said += 10;
+            published += 10;
         }
         let mut batch = Batch::default();
         writer.try_recv_many(&mut batch).unwrap();
@@ -179,10 +186,10 @@ fn who_waits_for_room_gets_it(by: Room) {
             let hub = hub.clone();
             spawn(move || block_on(hub.pace()))
         });
-        match by {
-            Room::Reads => assert_eq!(slow.try_recv_many(&mut batch), Ok(1 + said)),
-            Room::Leaves => drop(slow),
-            Room::Closes => hub.close(),
+        match when {
+            Slow::Reads => assert_eq!(slow.try_recv_many(&mut batch), Ok(1 + published)),
+            Slow::Leaves => drop(slow),
+            Slow::HubCloses => hub.close(),
         }
         for thread in waiting {
             thread.join().unwrap();
@@ -191,16 +198,16 @@ fn who_waits_for_room_gets_it(by: Room) {
 }
 
 #[test]
-fn who_waits_for_room_gets_it_when_the_slow_one_reads() {
-    who_waits_for_room_gets_it(Room::Reads);
+fn pace_ends_when_slow_reader_reads() {
+    pace_ends(Slow::Reads);
 }
 
 #[test]
-fn who_waits_for_room_gets_it_when_the_slow_one_leaves() {
-    who_waits_for_room_gets_it(Room::Leaves);
+fn pace_ends_when_slow_reader_leaves() {
+    pace_ends(Slow::Leaves);
 }
 
 #[test]
-fn who_waits_for_room_gets_it_when_the_hub_closes() {
-    who_waits_for_room_gets_it(Room::Closes);
+fn pace_ends_when_hub_closes() {
+    pace_ends(Slow::HubCloses);
 }

@@ -1,14 +1,14 @@
-//! Models: small scenes of threads at one hub, which loom plays in every order in which the threads
-//! can come to its locks and atomics, with every value that a load may give. A member that
-//! nobody wakes is a deadlock, which loom reports.
+//! Models for loom: a few threads that share one hub. loom runs each model in every order in which
+//! the threads can reach the hub's locks and atomics, with every value that a load may give. A lost
+//! wake-up is a deadlock, which loom reports.
 //!
 //! ```console
 //! $ RUSTFLAGS='--cfg chat_loom' cargo test --release -p chat-core --lib models::
 //! ```
 //!
-//! `--release`, as loom gives a scene's first thread a stack of 32 KiB. A scene has more orders
-//! than anybody can wait for, so each says how many preemptions its orders have at most: how often
-//! a thread is stopped that could have gone on. `LOOM_MAX_PREEMPTIONS=3` sets another bound for all.
+//! `--release`, because loom gives a model's first thread a stack of 32 KiB. A model has too many
+//! orders to run them all, so each bounds the preemptions: how often a thread is stopped that could
+//! have gone on. `LOOM_MAX_PREEMPTIONS=3` sets another bound for all.
 
 pub(crate) mod atomic;
 mod hub;
@@ -28,17 +28,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::runtime::Runtime;
 
-/// Runs a scene in every order that has at most so many preemptions.
-fn check(preemptions: usize, scene: impl Fn() + Sync + Send + 'static) {
+/// Runs a model in every order that has at most so many preemptions.
+fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound.get_or_insert(preemptions);
     builder.max_branches = 10_000;
-    builder.check(scene);
+    builder.check(model);
 }
 
-/// A runtime for timers, whose time never comes. It is never dropped: a scene that fails leaves them in
-/// it, while the stacks that they are on are gone.
-fn stopped_clock() -> ManuallyDrop<Runtime> {
+/// A runtime for timers that never fire. It is never dropped: a model that fails leaves timers in it
+/// whose stacks no longer exist.
+fn paused_runtime() -> ManuallyDrop<Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -48,46 +48,46 @@ fn stopped_clock() -> ManuallyDrop<Runtime> {
 
 /// Wakes the thread that waits for a future.
 #[derive(Default)]
-struct Alarm {
-    rung: Mutex<bool>,
+struct ThreadWaker {
+    woken: Mutex<bool>,
     changed: Condvar,
 }
 
-impl Wake for Alarm {
+impl Wake for ThreadWaker {
     fn wake(self: Arc<Self>) {
-        *self.rung.lock().unwrap() = true;
+        *self.woken.lock().unwrap() = true;
         self.changed.notify_one();
     }
 }
 
-/// Waits for a future; with a new waker for each poll, as only the last one has to be woken.
+/// Waits for a future, with a new waker for each poll: only the last one has to be woken.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
-        let alarm = Arc::new(Alarm::default());
-        let waker = Waker::from(alarm.clone());
+        let thread = Arc::new(ThreadWaker::default());
+        let waker = Waker::from(thread.clone());
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        let mut rung = alarm.rung.lock().unwrap();
-        while !*rung {
-            rung = alarm.changed.wait(rung).unwrap();
+        let mut woken = thread.woken.lock().unwrap();
+        while !*woken {
+            woken = thread.changed.wait(woken).unwrap();
         }
     }
 }
 
 /// A hub with the smallest log there is.
 fn hub() -> Hub {
-    hub_that(|_| {})
+    hub_with(|_| {})
 }
 
-fn hub_that(is: impl FnOnce(&mut HubConfig)) -> Hub {
+fn hub_with(configure: impl FnOnce(&mut HubConfig)) -> Hub {
     let mut config = HubConfig {
         log_bytes: 0,
         max_text: 16,
         ..HubConfig::default()
     };
-    is(&mut config);
+    configure(&mut config);
     Hub::new(config)
 }
 
@@ -95,7 +95,7 @@ fn join(hub: &Hub, name: &str) -> Member {
     hub.join(name.parse().unwrap()).unwrap()
 }
 
-/// What a member was given, from its arrival to its end.
+/// What a member received, from its arrival to its end.
 struct Record {
     from: u64,
     events: Vec<Event>,
@@ -103,18 +103,18 @@ struct Record {
 }
 
 impl Record {
-    /// Reads to the end, waiting if need be. Each number must come, in order, and nothing twice.
+    /// Reads to the end. The numbers must be complete and in order.
     fn of(member: &mut Member) -> Self {
-        let (from, mut events) = (member.position(), Vec::new());
+        let (from, mut events) = (member.position().number, Vec::new());
         loop {
             let next = from + events.len() as u64;
-            assert_eq!(member.position(), next);
+            assert_eq!(member.position().number, next);
             match block_on(member.recv()).expect("the end comes only once") {
                 Delivery::Event(event) => {
                     assert_eq!(event.seq(), next);
                     events.push(event);
                 }
-                Delivery::Gap { missed } => panic!("{missed} missed in a log that holds it all"),
+                other @ (Delivery::Gap { .. } | Delivery::Direct(_)) => panic!("{other:?}"),
                 Delivery::Closed(reason) => {
                     assert_eq!(block_on(member.recv()), None);
                     return Self {
@@ -136,7 +136,7 @@ impl Record {
         self.events.iter().map(Event::line).collect()
     }
 
-    /// The line of an event, if it was given.
+    /// The line of an event, if it was received.
     fn line(&self, seq: u64) -> Option<&str> {
         let at = seq.checked_sub(self.from)?;
         Some(self.events.get(at as usize)?.line())

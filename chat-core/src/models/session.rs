@@ -1,6 +1,6 @@
 //! A session, whose task is woken by the hub, by its peer's lines and by its peer's room.
 
-use super::{block_on, check, hub, join, stopped_clock};
+use super::{block_on, check, hub, join, paused_runtime};
 use crate::hub::Hub;
 use crate::hub::member::Member;
 use crate::session::{self, Naming, SessionConfig};
@@ -114,7 +114,7 @@ impl DeliverHalf for End {
 
 /// Runs scenes of a session of `alice`, with a clock that stands still.
 fn check_session(scene: impl Fn(Hub, Arc<Wire>) + Sync + Send + 'static) {
-    let clock = stopped_clock();
+    let clock = paused_runtime();
     let _guard = clock.enter();
     check(3, move || scene(hub(), Arc::default()));
 }

@@ -1,7 +1,7 @@
-//! The wake-up protocol alone: who waits is rung, whoever else comes and goes.
+//! The wait list alone: a registered waker is woken, whatever other threads register and remove.
 
 use super::{block_on, check};
-use crate::hub::wait_list::{Bell, Ticket};
+use crate::hub::wait_list::{WaitKey, WaitList};
 use crate::sync::AtomicU64;
 use loom::thread::{JoinHandle, spawn};
 use std::future::poll_fn;
@@ -9,110 +9,122 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Poll, Waker};
 
-/// A bell, and the number that says whether there is news.
+/// A wait list, and the version that its readers compare.
 #[derive(Default)]
-struct News {
-    bell: Bell,
+struct Versioned {
+    list: WaitList,
     version: AtomicU64,
 }
 
-impl News {
+impl Versioned {
     /// As the hub does when it has changed.
-    fn tell(&self) {
+    fn change(&self) {
         self.version.fetch_add(1, SeqCst);
-        self.bell.ring();
+        self.list.wake_all();
     }
 
-    fn wait(&self, ticket: &mut Option<Ticket>, waker: &Waker, seen: u64) -> bool {
-        self.bell.wait(ticket, waker, &self.version, seen)
+    fn register(&self, key: &mut Option<WaitKey>, waker: &Waker, seen: u64) -> bool {
+        self.list.register(key, waker, &self.version, seen)
     }
 
-    /// As a member does that reads whatever there is.
+    /// As a member does that reads everything there is.
     fn wait_for(&self, version: u64) {
-        let (mut ticket, mut seen) = (None, 0);
+        let (mut key, mut seen) = (None, 0);
         while seen < version {
             block_on(poll_fn(|cx| {
-                match self.wait(&mut ticket, cx.waker(), seen) {
+                match self.register(&mut key, cx.waker(), seen) {
                     true => Poll::Pending,
                     false => Poll::Ready(()),
                 }
             }));
             seen = self.version.load(SeqCst);
         }
-        self.bell.forget(ticket);
+        self.list.remove(key);
     }
 
-    fn telling(self: &Arc<Self>, times: u64) -> JoinHandle<()> {
-        let news = self.clone();
-        spawn(move || (0..times).for_each(|_| news.tell()))
+    fn spawn_changes(self: &Arc<Self>, times: u64) -> JoinHandle<()> {
+        let shared = self.clone();
+        spawn(move || (0..times).for_each(|_| shared.change()))
     }
 
-    fn waiting(self: &Arc<Self>, version: u64) -> JoinHandle<()> {
-        let news = self.clone();
-        spawn(move || news.wait_for(version))
+    fn spawn_wait(self: &Arc<Self>, version: u64) -> JoinHandle<()> {
+        let shared = self.clone();
+        spawn(move || shared.wait_for(version))
     }
 }
 
-#[test]
-fn two_who_wait_are_rung_by_two() {
-    check(2, || {
-        let news = Arc::new(News::default());
-        let others = [news.telling(1), news.telling(1), news.waiting(2)];
-        news.wait_for(2);
-        for thread in others {
-            thread.join().unwrap();
-        }
-    });
-}
+mod wake_all {
+    use super::*;
 
-#[test]
-fn two_who_wait_are_rung_again() {
-    check(3, || {
-        let news = Arc::new(News::default());
-        let others = [news.telling(2), news.waiting(2)];
-        news.wait_for(2);
-        for thread in others {
-            thread.join().unwrap();
-        }
-    });
-}
-
-#[test]
-fn the_waker_given_last_is_woken() {
-    check(3, || {
-        let news = Arc::new(News::default());
-        let other = news.telling(1);
-        let mut ticket = None;
-        block_on(poll_fn(|cx| {
-            // As if it was polled for another reason, by another task.
-            let waits = news.wait(&mut ticket, Waker::noop(), 0);
-            match waits && news.wait(&mut ticket, cx.waker(), 0) {
-                true => Poll::Pending,
-                false => Poll::Ready(()),
-            }
-        }));
-        other.join().unwrap();
-    });
-}
-
-#[test]
-fn who_goes_away_takes_nobody_along() {
-    check(3, || {
-        let news = Arc::new(News::default());
-        let teller = news.telling(2);
-        let quitter = spawn({
-            let news = news.clone();
-            move || {
-                for _ in 0..2 {
-                    let mut ticket = None;
-                    let seen = news.version.load(SeqCst);
-                    news.wait(&mut ticket, Waker::noop(), seen);
-                    news.bell.forget(ticket);
-                }
+    #[test]
+    fn two_publishers_reach_two_readers() {
+        check(2, || {
+            let shared = Arc::new(Versioned::default());
+            let others = [
+                shared.spawn_changes(1),
+                shared.spawn_changes(1),
+                shared.spawn_wait(2),
+            ];
+            shared.wait_for(2);
+            for thread in others {
+                thread.join().unwrap();
             }
         });
-        news.wait_for(2);
-        teller.join().unwrap();
-        quitter.join().unwrap();
-    });
+    }
+
+    #[test]
+    fn reaches_readers_that_register_again() {
+        check(3, || {
+            let shared = Arc::new(Versioned::default());
+            let others = [shared.spawn_changes(2), shared.spawn_wait(2)];
+            shared.wait_for(2);
+            for thread in others {
+                thread.join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn wakes_the_last_waker() {
+        check(3, || {
+            let shared = Arc::new(Versioned::default());
+            let other = shared.spawn_changes(1);
+            let mut key = None;
+            block_on(poll_fn(|cx| {
+                // As if another task had polled it before.
+                let waits = shared.register(&mut key, Waker::noop(), 0);
+                match waits && shared.register(&mut key, cx.waker(), 0) {
+                    true => Poll::Pending,
+                    false => Poll::Ready(()),
+                }
+            }));
+            other.join().unwrap();
+        });
+    }
+}
+
+mod remove {
+    use super::*;
+
+    #[test]
+    fn leaves_other_wakers_registered() {
+        check(3, || {
+            let shared = Arc::new(Versioned::default());
+            let publisher = shared.spawn_changes(2);
+            let remover = spawn({
+                let shared = shared.clone();
+                move || {
+                    for _ in 0..2 {
+                        let mut key = None;
+                        let seen = shared.version.load(SeqCst);
+                        shared.register(&mut key, Waker::noop(), seen);
+                        shared.list.remove(key);
+                    }
+                }
+            });
+            shared.wait_for(2);
+            publisher.join().unwrap();
+            remover.join().unwrap();
+        });
+    }
 }
