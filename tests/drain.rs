@@ -1,8 +1,8 @@
 //! Graceful shutdown: each peer receives the remaining lines, a notice and an orderly end of
 //! stream.
 
-use chat_core::session::Naming;
-use chat_tests::wire::{Peer, Server, in_time};
+use chat_tests::wire::{DEADLINE, Peer, Server};
+use chat_tests::within;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -17,8 +17,8 @@ mod peers {
     #[tokio::test]
     async fn receive_notice_and_end() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
-        a.say("before", &mut [&mut b]).await;
+        let [mut a, mut b] = server.peers().await;
+        a.publish("before", &mut [&mut b]).await;
         let drained = server.shut_down();
         for mut peer in [a, b] {
             assert_eq!(peer.rest().await, GOING_DOWN);
@@ -29,7 +29,7 @@ mod peers {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn receive_identical_lines() {
         let server = Server::with(|hub, _| hub.log_bytes = 256 << 20).await;
-        let peers: [Peer; 5] = server.room().await;
+        let peers: [Peer; 5] = server.peers().await;
         let all_reading = Arc::new(Barrier::new(peers.len() + 1));
         let (mut writing, mut reading) = (Vec::new(), Vec::new());
         for mut peer in peers {
@@ -47,7 +47,7 @@ mod peers {
                 (peer.whole_stream().await, peer)
             }));
         }
-        in_time("1,000 lines", all_reading.wait()).await;
+        within(DEADLINE, "1,000 lines", all_reading.wait()).await;
         let drained = server.shut_down();
 
         let mut all = String::new();
@@ -79,7 +79,7 @@ mod peers {
     async fn keep_last_lines_despite_unread_input() {
         for _ in 0..20 {
             let server = Server::start().await;
-            let [mut a] = server.room().await;
+            let [mut a] = server.peers().await;
             // In transit when the shutdown begins, so it is either published or ignored.
             a.send("x\n".repeat(5000)).await;
             let drained = server.shut_down();
@@ -100,8 +100,10 @@ mod slow_peer {
     #[tokio::test]
     async fn receives_its_whole_backlog() {
         let server = Server::start().await;
-        let [mut publisher] = server.room().await;
-        let mut slow = server.narrow_newcomer(&mut [&mut publisher]).await;
+        let [mut publisher] = server.peers().await;
+        let mut slow = server
+            .newcomer_with_small_buffer(&mut [&mut publisher])
+            .await;
         // More than the socket buffers hold, less than the log holds.
         let said = publisher.flood(6000).await;
         let drained = server.shut_down();
@@ -124,8 +126,10 @@ mod stalled_peer {
             config.session.stall_timeout = Duration::from_secs(3600);
         })
         .await;
-        let [mut publisher] = server.room().await;
-        let stalled = server.narrow_newcomer(&mut [&mut publisher]).await;
+        let [mut publisher] = server.peers().await;
+        let stalled = server
+            .newcomer_with_small_buffer(&mut [&mut publisher])
+            .await;
         publisher.flood(6000).await;
         let drained = server.shut_down();
         assert_eq!(publisher.rest().await, GOING_DOWN);
@@ -141,7 +145,7 @@ mod unnamed_peer {
 
     #[tokio::test]
     async fn receives_the_notice() {
-        let server = Server::with(|_, config| config.session.naming = Naming::Ask).await;
+        let server = Server::asking().await;
         let mut peer = server.connect().await;
         let question = format!("* what is your name? (Enter for {peer})");
         peer.expect_line(&question).await;
@@ -159,7 +163,7 @@ mod server {
     async fn refuses_new_connections() {
         let server = Server::start().await;
         let address = server.address();
-        let [mut a] = server.room().await;
+        let [mut a] = server.peers().await;
         let drained = server.shut_down();
         assert_eq!(a.rest().await, GOING_DOWN);
         // The shutdown is not complete: `a` has not closed.
@@ -173,6 +177,6 @@ mod server {
     #[tokio::test]
     async fn stops_without_peers() {
         let server = Server::start().await;
-        in_time("drain", server.shut_down()).await;
+        within(DEADLINE, "drain", server.shut_down()).await;
     }
 }

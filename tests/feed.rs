@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use chat_core::session::SessionConfig;
 use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
 use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason};
-use chat_tests::memory::{DEADLINE, Transcript, all_idle, join, spawn, timely};
+use chat_tests::memory::{DEADLINE, Transcript, join, run_until_idle, spawn};
+use chat_tests::within;
 use proptest::prelude::*;
 use std::io::{self, ErrorKind::WouldBlock};
 use tokio::sync::mpsc;
@@ -96,25 +97,25 @@ mod lend {
             let (taken, mut all_taken) = mpsc::unbounded_channel();
             let fake = FakeTransport(inputs, ByteWriter { sizes, taken });
             let session = spawn(hub, "fake:1", fake, &SessionConfig::default());
-            all_idle().await;
+            run_until_idle().await;
             let writer = join(hub, "writer");
-            transcript.expect("writer has arrived");
+            transcript.expect_line("writer has arrived");
             for (lines, sizes) in script {
                 for _ in 0..*lines {
-                    let n = transcript.said();
-                    transcript.say(&writer, &format!("{n} {}", "é".repeat(n * 7 % 30)));
+                    let n = transcript.expected();
+                    transcript.publish(&writer, &format!("{n} {}", "é".repeat(n * 7 % 30)));
                 }
                 for size in sizes {
                     let size = if partial_writes { *size } else { usize::MAX };
                     request.send(size).expect("the session goes on");
                 }
-                all_idle().await;
+                run_until_idle().await;
             }
             hub.close();
             drop(request);
-            all_idle().await;
+            run_until_idle().await;
             drop(input);
-            let ended = timely(DEADLINE, "ending", session).await;
+            let ended = within(DEADLINE, "ending", session).await;
             assert_eq!(
                 ended.expect("the session does not panic"),
                 Ok(LeaveReason::Closed)
@@ -154,10 +155,10 @@ mod lend {
             let all = play(&hub(8 << 20), &script, false, &mut Transcript::default());
             prop_assert_eq!(&piecemeal, &all);
             prop_assert!(piecemeal.starts_with(GREETING) && piecemeal.ends_with(GOODBYE));
-            for line in piecemeal[GREETING.len()..].lines().take(transcript.said()) {
-                transcript.hear(line);
+            for line in piecemeal[GREETING.len()..].lines().take(transcript.expected()) {
+                transcript.check_line(line);
             }
-            prop_assert_eq!(transcript.untold(), 0);
+            prop_assert_eq!(transcript.outstanding(), 0);
         }
 
         #[test]
@@ -170,8 +171,8 @@ mod lend {
             let body = output.strip_suffix(GOODBYE).expect("the output ends with the notice");
             let mut lines = body.lines();
             prop_assert_eq!(lines.next(), Some("You are fake:1"));
-            lines.for_each(|line| transcript.hear(line));
-            prop_assert_eq!(transcript.untold(), 0);
+            lines.for_each(|line| transcript.check_line(line));
+            prop_assert_eq!(transcript.outstanding(), 0);
             prop_assert_eq!(hub.stats().missed, transcript.skipped());
         }
     }
@@ -205,11 +206,11 @@ mod take {
             FakeTransport(inputs, TextWriter(texts)),
             &SessionConfig::default(),
         );
-        all_idle().await;
+        run_until_idle().await;
         assert_eq!(taken.try_recv().unwrap(), "You are fake:1\n");
         let writer = join(&hub, "writer");
         hub.publish_many(writer.id(), &["one", "two"]).unwrap();
-        all_idle().await;
+        run_until_idle().await;
         let expected = "writer has arrived\nwriter: one\nwriter: two\n";
         assert_eq!(taken.try_recv().unwrap(), expected);
         let lines = 1_000;
@@ -217,7 +218,7 @@ mod take {
             writer.publish("on and on").unwrap();
         }
         input.send("/nonsense").unwrap();
-        all_idle().await;
+        run_until_idle().await;
         let mut all = String::new();
         while let Ok(text) = taken.try_recv() {
             assert!(text.is_empty() || text.ends_with('\n'));
@@ -260,7 +261,7 @@ mod take_batch {
         let (batches, mut taken) = mpsc::unbounded_channel();
         let fake = FakeTransport(inputs, BatchWriter(batches));
         spawn(&hub, "fake:1", fake, &SessionConfig::default());
-        all_idle().await;
+        run_until_idle().await;
         let (greeting, notices) = taken.try_recv().unwrap();
         assert!(greeting.is_empty());
         assert_eq!(notices, "You are fake:1\n");
@@ -269,7 +270,7 @@ mod take_batch {
         for _ in 0..lines {
             writer.publish("on and on").unwrap();
         }
-        all_idle().await;
+        run_until_idle().await;
         let (batch, notices) = taken.try_recv().unwrap();
         assert_eq!(notices, "");
         let items: Vec<_> = batch.iter().collect();
@@ -277,12 +278,12 @@ mod take_batch {
         assert_eq!(items[0], Delivery::Gap { missed });
         assert_eq!(items.len() as u64 - 1 + missed, 1 + lines);
         input.send("/nonsense").unwrap();
-        all_idle().await;
+        run_until_idle().await;
         let (batch, notices) = taken.try_recv().unwrap();
         assert!(batch.is_empty());
         assert_eq!(notices, "* unknown command /nonsense, /help lists them\n");
         hub.close();
-        all_idle().await;
+        run_until_idle().await;
         let (batch, notices) = taken.try_recv().unwrap();
         assert_eq!(batch.closed(), Some(LeaveReason::Closed));
         assert_eq!(notices, "", "the final notice comes after the end");

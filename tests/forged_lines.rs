@@ -2,7 +2,6 @@
 //! message, as an arrival or departure, or as a notice, and it cannot control a terminal.
 
 use chat_core::Name;
-use chat_core::session::Naming;
 use chat_tests::wire::{Peer, Server};
 
 /// Asserts that a stream has no character that controls a terminal or splits a line.
@@ -22,7 +21,7 @@ mod text {
     #[tokio::test]
     async fn loses_control_characters() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         let forged = format!("\r{a}: I owe you");
         for (sent, text) in [
             (forged.as_bytes(), format!("{a}: I owe you").as_str()),
@@ -67,7 +66,7 @@ mod text {
     #[tokio::test]
     async fn loses_telnet_negotiation() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         for (sent, text) in [
             (&b"\xff\xfb\x01hello"[..], "hello"),
             (b"he\xff\xfd\x03llo\xff\xfe\x0a", "hello"),
@@ -80,7 +79,7 @@ mod text {
             for split in 0..=sent.len() {
                 let (first, second) = sent.split_at(split);
                 b.send(first).await;
-                a.say("first part read", &mut [&mut b]).await;
+                a.publish("first part read", &mut [&mut b]).await;
                 b.send([second, b"\n"].concat()).await;
                 let line = format!("{b}: {text}");
                 b.expect_line(&line).await;
@@ -92,7 +91,7 @@ mod text {
     #[tokio::test]
     async fn cannot_imitate_other_lines() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         for text in [
             &format!("{a} has left"),
             &format!("{a}: I owe you"),
@@ -104,7 +103,7 @@ mod text {
             "\t* tab",
             "",
         ] {
-            b.say(text, &mut [&mut a]).await;
+            b.publish(text, &mut [&mut a]).await;
         }
     }
 }
@@ -115,7 +114,7 @@ mod notice {
     #[tokio::test]
     async fn is_sanitised() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         for command in [
             &b"/\x1b[2J"[..],
             b"/no\rbody: forged",
@@ -130,7 +129,7 @@ mod notice {
             assert!(notice.starts_with("* "), "{notice:?}");
             assert_harmless(&notice);
         }
-        b.say("no command was published", &mut [&mut a]).await;
+        b.publish("no command was published", &mut [&mut a]).await;
     }
 }
 
@@ -239,7 +238,7 @@ mod random_input {
     #[tokio::test]
     async fn others_receive_attributed_lines() {
         let server = Server::start().await;
-        let [mut witness] = server.room().await;
+        let [mut witness] = server.peers().await;
         let mut random = Random(0x2545_f491_4f6c_dd1d);
         for _ in 0..150 {
             let mut attacker = server.newcomer(&mut [&mut witness]).await;
@@ -251,19 +250,19 @@ mod random_input {
             expect_only_its_own_lines(&mut witness, &attacker).await;
             assert_harmless(&attacker.whole_stream().await);
         }
-        witness.say("nothing else was published", &mut []).await;
+        witness.publish("nothing else was published", &mut []).await;
     }
 
     #[tokio::test]
     async fn answer_yields_a_valid_name() {
-        let server = Server::with(|_, config| config.session.naming = Naming::Ask).await;
+        let server = Server::asking().await;
         let mut witness = server.connect().await;
         witness.send("witness\n").await;
         witness
             .expect_line(&format!("* what is your name? (Enter for {witness})"))
             .await;
         witness.expect_line("You are witness").await;
-        witness.is_called("witness");
+        witness.set_name("witness");
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         for _ in 0..150 {
             let mut attacker = server.connect().await;
@@ -279,11 +278,11 @@ mod random_input {
                 "{arrival:?}"
             );
             let name = name.to_owned();
-            attacker.is_called(&name);
+            attacker.set_name(&name);
             expect_only_its_own_lines(&mut witness, &attacker).await;
             assert_harmless(&attacker.whole_stream().await);
         }
-        witness.say("nothing else was published", &mut []).await;
+        witness.publish("nothing else was published", &mut []).await;
     }
 }
 
@@ -294,7 +293,7 @@ mod other_protocol {
     /// and nothing else, for every split of the opening into two reads.
     async fn assert_disconnects(opening: &[u8], goodbye: &str) {
         let server = Server::start().await;
-        let [mut witness] = server.room().await;
+        let [mut witness] = server.peers().await;
         for split in 0..opening.len() {
             let mut foreign = server.newcomer(&mut [&mut witness]).await;
             let (first, second) = opening.split_at(split);
@@ -337,7 +336,7 @@ mod other_protocol {
     #[tokio::test]
     async fn long_http_request_is_not_published() {
         let server = Server::start().await;
-        let [mut witness] = server.room().await;
+        let [mut witness] = server.peers().await;
         let mut browser = server.newcomer(&mut [&mut witness]).await;
         let target = "x".repeat(5000);
         let request = format!("GET /?{target} HTTP/1.1\r\nCookie: secret\r\n\r\n");

@@ -22,7 +22,7 @@ mod last_line {
     #[tokio::test]
     async fn returns_before_the_end() {
         let server = Server::start().await;
-        let [mut a] = server.room().await;
+        let [mut a] = server.peers().await;
         for input in ["one\ntwo\n", "one\ntwo", "one\r\ntwo\r"] {
             let mut b = server.newcomer(&mut [&mut a]).await;
             b.send(input).await;
@@ -36,7 +36,7 @@ mod last_line {
     #[tokio::test]
     async fn is_published_before_the_greeting() {
         let server = Server::start().await;
-        let [mut a] = server.room().await;
+        let [mut a] = server.peers().await;
         let mut b = server.connect().await;
         b.send("in a hurry").await;
         b.half_close();
@@ -54,7 +54,7 @@ mod stream {
     #[tokio::test]
     async fn returns_a_long_input_whole() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         let lines = 20_000;
         let mut writer = b.take_writer();
         let input: String = (0..lines).map(|n| format!("line {n}\n")).collect();
@@ -80,15 +80,15 @@ mod stream {
     #[tokio::test]
     async fn delivers_a_large_backlog() {
         let server = Server::start().await;
-        let [mut a] = server.room().await;
-        let mut b = server.narrow_newcomer(&mut [&mut a]).await;
+        let [mut a] = server.peers().await;
+        let mut b = server.newcomer_with_small_buffer(&mut [&mut a]).await;
         // More than the socket buffers hold, less than the log holds.
         let said = a.flood(6000).await;
         b.send("last words").await;
         b.half_close();
         a.expect_line(&format!("{b}: last words")).await;
         a.expect_line(&format!("{b} has left")).await;
-        a.say("after the departure", &mut []).await;
+        a.publish("after the departure", &mut []).await;
         let received = b.rest().await;
         let expected = format!("{said}{b}: last words\n");
         assert!(
@@ -102,12 +102,12 @@ mod stream {
     #[tokio::test]
     async fn ends_at_the_departure() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         b.half_close();
         a.expect_line(&format!("{b} has left")).await;
         // The peer has not read anything yet.
         for _ in 0..100 {
-            a.say("after the departure", &mut []).await;
+            a.publish("after the departure", &mut []).await;
         }
         b.expect_end().await;
     }
@@ -115,7 +115,7 @@ mod stream {
     #[tokio::test]
     async fn is_complete_while_others_publish() {
         let server = Server::start().await;
-        let [mut a, mut talker] = server.room().await;
+        let [mut a, mut talker] = server.peers().await;
         let mut writer = talker.take_writer();
         let writing_task = tokio::spawn(async move {
             // The test aborts this task at the end.
@@ -153,28 +153,28 @@ mod connection {
     #[tokio::test]
     async fn reset_announces_one_departure() {
         let server = Server::start().await;
-        let [mut a] = server.room().await;
+        let [mut a] = server.peers().await;
         for _ in 0..20 {
             let mut b = server.newcomer(&mut [&mut a]).await;
-            b.say("hello", &mut [&mut a]).await;
+            b.publish("hello", &mut [&mut a]).await;
             // The peer does not read this line, so closing resets the connection.
-            a.say("one", &mut []).await;
+            a.publish("one", &mut []).await;
             b.reset();
             let left = a.line().await;
             assert!(left.ends_with(" has left"), "{left:?}");
-            a.say("one departure only", &mut []).await;
+            a.publish("one departure only", &mut []).await;
         }
     }
 
     #[tokio::test]
     async fn close_announces_one_departure() {
         let server = Server::start().await;
-        let [mut a] = server.room().await;
+        let [mut a] = server.peers().await;
         for _ in 0..20 {
             let mut b = server.newcomer(&mut [&mut a]).await;
             let left = format!("{b} has left");
             for _ in 0..50 {
-                a.say("something to read", &mut []).await;
+                a.publish("something to read", &mut []).await;
             }
             b.send("last words\nunfin").await;
             a.expect_line(&format!("{b}: last words")).await;
@@ -186,7 +186,7 @@ mod connection {
                 assert!(received.len() < 2, "{received:?}");
                 received.push(a.line().await);
             }
-            a.say("one departure only", &mut []).await;
+            a.publish("one departure only", &mut []).await;
         }
     }
 }

@@ -7,23 +7,13 @@ use chat_core::transport::{
 };
 use chat_core::{Delivery, Hub, HubConfig, LeaveReason};
 use chat_tests::history::Record;
-use chat_tests::memory::{CAPACITY, Peer, all_idle, join, spawn};
+use chat_tests::memory::{CAPACITY, Peer, asking, hub, join, run_until_idle, spawn};
 use std::io;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{advance, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn hub() -> Hub {
-    Hub::new(HubConfig::default())
-}
-
-fn asking() -> SessionConfig {
-    let mut config = SessionConfig::default();
-    config.naming = Naming::Ask;
-    config
-}
 
 /// The digits of a line as one number.
 fn number(line: &str) -> usize {
@@ -45,8 +35,8 @@ mod notices {
             for _ in 0..sent / 1000 {
                 peer.send(&"/nonsense\n".repeat(1000)).await;
             }
-            all_idle().await;
-            peer.finish().await;
+            run_until_idle().await;
+            peer.half_close().await;
             let received = peer.rest().await;
             let answers = received
                 .iter()
@@ -69,10 +59,10 @@ mod unnamed_peer {
     async fn cannot_join_after_its_timeout() {
         let hub = hub();
         let peer = Peer::connect_with(&hub, "mem:1", &asking(), CAPACITY);
-        let mut peer = peer.within(3600 * SECOND);
-        peer.until("* no name for 1m, goodbye").await;
-        peer.say("ghost").await;
-        peer.say("I am here").await;
+        let mut peer = peer.with_deadline(3600 * SECOND);
+        peer.lines_until("* no name for 1m, goodbye").await;
+        peer.send_line("ghost").await;
+        peer.send_line("I am here").await;
         assert_eq!(peer.ended().await, LeaveReason::Nameless);
         assert_eq!(hub.position(), 0, "no arrival and no message");
     }
@@ -86,15 +76,16 @@ mod suspended_process {
         let hub = hub();
         let talker = join(&hub, "talker");
         let mut peer = Peer::connect_with(&hub, "mem:1", &SessionConfig::default(), 16);
-        all_idle().await;
+        run_until_idle().await;
         talker.publish(&"x".repeat(1000)).unwrap();
         // The peer reads, and the deadline passes before the session runs again.
         sleep(20 * SECOND).await;
-        peer.listen(16).await;
+        peer.receive(16).await;
         advance(20 * SECOND).await;
-        all_idle().await;
-        assert!(!peer.is_over());
-        peer.until(&format!("talker: {}", "x".repeat(1000))).await;
+        run_until_idle().await;
+        assert!(!peer.has_ended());
+        peer.lines_until(&format!("talker: {}", "x".repeat(1000)))
+            .await;
     }
 }
 

@@ -15,7 +15,7 @@ fn text(length: usize) -> String {
 async fn send_split(peer: &mut Peer, bytes: &[u8], split: usize, witness: &mut Peer) {
     let (first, second) = bytes.split_at(split);
     peer.send(first).await;
-    witness.say("first part read", &mut [peer]).await;
+    witness.publish("first part read", &mut [peer]).await;
     peer.send(second).await;
 }
 
@@ -35,7 +35,7 @@ mod line {
     #[tokio::test]
     async fn is_published_up_to_the_limit() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         for length in [4094, 4095, 4096] {
             let text = text(length);
             let published = format!("{b}: {text}");
@@ -53,7 +53,7 @@ mod line {
     #[tokio::test]
     async fn is_refused_whole_beyond_the_limit() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         for length in [4097, 4098, 4099, 8192, 20_000, 65_534] {
             let text = text(length);
             for end in ["\n", "\r\n"] {
@@ -61,7 +61,7 @@ mod line {
                 for split in splits(line.len()) {
                     send_split(&mut b, line.as_bytes(), split, &mut a).await;
                     b.expect_line(REFUSED).await;
-                    b.say("the next line", &mut [&mut a]).await;
+                    b.publish("the next line", &mut [&mut a]).await;
                 }
             }
         }
@@ -70,8 +70,8 @@ mod line {
     #[tokio::test]
     async fn is_limited_in_bytes() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
-        b.say(&"\u{e9}".repeat(2048), &mut [&mut a]).await;
+        let [mut a, mut b] = server.peers().await;
+        b.publish(&"\u{e9}".repeat(2048), &mut [&mut a]).await;
         b.send("\u{e9}".repeat(2049) + "\n").await;
         b.expect_line(REFUSED).await;
         // Each invalid byte is published as U+FFFD, which takes three bytes.
@@ -81,13 +81,14 @@ mod line {
         a.expect_line(&line).await;
         b.send([&[0xff; 2].repeat(1366)[..], b"\n"].concat()).await;
         b.expect_line(REFUSED).await;
-        b.say("no refused line was published", &mut [&mut a]).await;
+        b.publish("no refused line was published", &mut [&mut a])
+            .await;
     }
 
     #[tokio::test]
     async fn is_unaffected_by_refused_neighbours() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         b.send(format!("before\n{}\nafter\n", text(4097))).await;
         for line in [format!("{b}: before"), format!("{b}: after")] {
             a.expect_line(&line).await;
@@ -105,7 +106,7 @@ mod endless_line {
     #[tokio::test]
     async fn disconnects_its_sender() {
         let server = Server::start().await;
-        let [mut a] = server.room().await;
+        let [mut a] = server.peers().await;
         for split in [1, 4096, 4097, 32_768, 65_535] {
             let mut b = server.newcomer(&mut [&mut a]).await;
             send_split(&mut b, &[b'x'; 65_536], split, &mut a).await;
@@ -113,14 +114,14 @@ mod endless_line {
             a.expect_line(&format!("{b} has left")).await;
             // The session discards input after the disconnect.
             b.send("\nsecond line\n").await;
-            a.say("no line of the disconnected peer", &mut []).await;
+            a.publish("no line of the disconnected peer", &mut []).await;
         }
     }
 
     #[tokio::test]
     async fn leaves_earlier_lines_published() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         b.send(format!("one\ntwo\n{}", text(65_536))).await;
         let goodbye = "* a line without end, goodbye";
         assert_eq!(b.rest().await, format!("{b}: one\n{b}: two\n{goodbye}\n"));
@@ -136,7 +137,7 @@ mod unfinished_line {
     #[tokio::test]
     async fn counts_at_end_of_input() {
         let server = Server::start().await;
-        let [mut a] = server.room().await;
+        let [mut a] = server.peers().await;
         let full = text(4096);
         for (sent, published) in [
             ("unfinished", Some("unfinished")),
@@ -162,7 +163,7 @@ mod unfinished_line {
     #[tokio::test]
     async fn is_refused_beyond_the_limit() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         b.send(text(4097)).await;
         b.half_close();
         assert_eq!(b.rest().await, format!("{REFUSED}\n"));

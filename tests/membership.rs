@@ -7,17 +7,13 @@ use chat_core::{
     RenameError,
 };
 use chat_tests::history::{History, Record};
-use chat_tests::memory::{Peer, join, spawn};
+use chat_tests::memory::{Peer, hub, join, spawn};
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll};
 use std::thread;
 use tokio::io::{AsyncRead, ReadBuf};
-
-fn hub() -> Hub {
-    Hub::new(HubConfig::default())
-}
 
 fn names(hub: &Hub) -> Vec<String> {
     let roster = hub.roster(usize::MAX);
@@ -377,14 +373,14 @@ mod session {
         let transport = IoTransport::from_halves(PanickingReader, tokio::io::sink());
         let session = spawn(&hub, "panic:1", transport, &SessionConfig::default());
         assert!(session.await.unwrap_err().is_panic());
-        peer.expect("panic:1 has arrived").await;
-        peer.expect("panic:1 has left").await;
+        peer.expect_line("panic:1 has arrived").await;
+        peer.expect_line("panic:1 has left").await;
         assert_eq!(names(&hub), ["mem:1"]);
-        peer.say("still here").await;
-        peer.expect("mem:1: still here").await;
+        peer.send_line("still here").await;
+        peer.expect_line("mem:1: still here").await;
         // The name is free, and the hub works as before.
         let mut next = Peer::connect(&hub, "panic:1");
-        next.expect("You are panic:1").await;
-        next.expect("Here now: mem:1").await;
+        next.expect_line("You are panic:1").await;
+        next.expect_line("Here now: mem:1").await;
     }
 }

@@ -1,7 +1,6 @@
 //! Names that peers choose: the rules with the reason of each refusal, and the dialogue that asks a
 //! new peer for its name.
 
-use chat_core::session::Naming;
 use chat_tests::wire::{Peer, Server};
 
 const TAKEN: &str = "it is taken";
@@ -10,7 +9,7 @@ const TAKEN: &str = "it is taken";
 async fn expect_refusal(peer: &mut Peer, name: &str, why: &str, witness: &mut Peer) {
     peer.send(format!("/name {name}\n")).await;
     peer.expect_line(&format!("* name refused: {why}")).await;
-    peer.say("name unchanged", &mut [witness]).await;
+    peer.publish("name unchanged", &mut [witness]).await;
 }
 
 mod taken_name {
@@ -19,7 +18,7 @@ mod taken_name {
     #[tokio::test]
     async fn is_refused_in_any_form() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         a.rename("alice", &mut [&mut b]).await;
         for name in [
             "alice",
@@ -39,7 +38,7 @@ mod taken_name {
     #[tokio::test]
     async fn is_free_after_departure_or_rename() {
         let server = Server::start().await;
-        let [mut a, mut b, mut c] = server.room().await;
+        let [mut a, mut b, mut c] = server.peers().await;
         a.rename("alice", &mut [&mut b, &mut c]).await;
         a.rename("anna", &mut [&mut b, &mut c]).await;
         b.rename("Alice", &mut [&mut a, &mut c]).await;
@@ -55,7 +54,7 @@ mod taken_name {
     async fn goes_to_one_of_two_claimants() {
         let server = Server::start().await;
         for round in 0..20 {
-            let [mut a, mut b] = server.room().await;
+            let [mut a, mut b] = server.peers().await;
             let request = format!("/name wanted{round}\n");
             tokio::join!(a.send(&request), b.send(&request));
             let mut lines = [a.line().await, b.line().await];
@@ -98,7 +97,7 @@ mod rules {
     #[tokio::test]
     async fn forging_names_are_refused() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         let reserved = "You and Here are reserved, and so is what looks like them";
         let beginning = "a name cannot begin with * or /";
         let colon = "a name cannot contain a colon";
@@ -163,7 +162,7 @@ mod rules {
     #[tokio::test]
     async fn control_characters_are_removed() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         // Control characters are removed from every line before it is interpreted.
         let names = [
             ("b\x1b[2Jad", "b[2Jad"),
@@ -177,20 +176,20 @@ mod rules {
             let line = format!("{b} is now {name}");
             b.expect_line(&line).await;
             a.expect_line(&line).await;
-            b.is_called(name);
+            b.set_name(name);
         }
     }
 
     #[tokio::test]
     async fn letters_of_all_scripts_pass() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         let longest = ["x".repeat(32), "\u{674e}".repeat(32)];
         let names = "bob O'Brien a_b-c.d ~!@#$%^&() Zoë Nguyễn straße Νίκος Ольга Դավիթ გიორგი נמרוד \
             محمد مُحَمَّد ދިވެހި नमस्ते தமிழ் বাংলা สมชาย ລາວ မြန်မာ ខ្មែរ አማርኛ 李雷 さくら ノブ 홍길동 ᠮᠣᠩᠭᠣᠯ ᏣᎳᎩ r2d2 محمد٣";
         for name in names.split(' ').chain(longest.iter().map(String::as_str)) {
             a.rename(name, &mut [&mut b]).await;
-            a.say("hello", &mut [&mut b]).await;
+            a.publish("hello", &mut [&mut b]).await;
         }
     }
 }
@@ -201,22 +200,18 @@ mod own_name {
     #[tokio::test]
     async fn may_change_case() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         a.rename("alice", &mut [&mut b]).await;
         a.rename("Alice", &mut [&mut b]).await;
         a.send("/name Alice\n").await;
         a.expect_line("* you are Alice already").await;
-        a.say("no renaming was announced", &mut [&mut b]).await;
+        a.publish("no renaming was announced", &mut [&mut b]).await;
         expect_refusal(&mut b, "alice", TAKEN, &mut a).await;
     }
 }
 
 mod dialogue {
     use super::*;
-
-    async fn asking() -> Server {
-        Server::with(|_, config| config.session.naming = Naming::Ask).await
-    }
 
     /// A peer that has received the question for its name.
     async fn asked(server: &Server) -> Peer {
@@ -230,7 +225,7 @@ mod dialogue {
         let mut a = asked(server).await;
         a.send("alice\n").await;
         a.expect_line("You are alice").await;
-        a.is_called("alice");
+        a.set_name("alice");
         a
     }
 
@@ -240,15 +235,15 @@ mod dialogue {
 
     #[tokio::test]
     async fn arrival_follows_the_answer() {
-        let server = asking().await;
+        let server = Server::asking().await;
         let mut a = alice(&server).await;
         let mut b = asked(&server).await;
-        a.say("no arrival so far", &mut []).await;
+        a.publish("no arrival so far", &mut []).await;
         b.send("bob\r\n").await;
         b.expect_lines(&["You are bob", "Here now: alice"]).await;
-        b.is_called("bob");
+        b.set_name("bob");
         a.expect_line("bob has arrived").await;
-        b.say("hello", &mut [&mut a]).await;
+        b.publish("hello", &mut [&mut a]).await;
 
         let mut c = asked(&server).await;
         c.send("/name carol\n").await;
@@ -258,13 +253,13 @@ mod dialogue {
             peer.expect_line("carol has arrived").await;
         }
         // The dialogue is over, so `dave` is text.
-        c.is_called("carol");
-        c.say("dave", &mut [&mut a, &mut b]).await;
+        c.set_name("carol");
+        c.publish("dave", &mut [&mut a, &mut b]).await;
     }
 
     #[tokio::test]
     async fn empty_answer_takes_the_address() {
-        let server = asking().await;
+        let server = Server::asking().await;
         for answer in ["\n", "\r\n", "  \n", "/name\n"] {
             let mut peer = asked(&server).await;
             peer.send(answer).await;
@@ -276,7 +271,7 @@ mod dialogue {
 
     #[tokio::test]
     async fn refused_answer_repeats_the_question() {
-        let server = asking().await;
+        let server = Server::asking().await;
         let mut a = alice(&server).await;
         let mut b = asked(&server).await;
         for (answer, why) in [
@@ -293,12 +288,12 @@ mod dialogue {
         b.send("bob\n").await;
         b.expect_lines(&["You are bob", "Here now: alice"]).await;
         a.expect_line("bob has arrived").await;
-        a.say("no answer was published", &mut []).await;
+        a.publish("no answer was published", &mut []).await;
     }
 
     #[tokio::test]
     async fn later_lines_carry_the_name() {
-        let server = asking().await;
+        let server = Server::asking().await;
         let mut a = asked(&server).await;
         a.send("alice\n").await;
         a.expect_line("You are alice").await;
@@ -320,7 +315,7 @@ mod dialogue {
 
     #[tokio::test]
     async fn commands_work_before_naming() {
-        let server = asking().await;
+        let server = Server::asking().await;
         let mut a = alice(&server).await;
         let mut b = asked(&server).await;
         b.send("/who\n").await;
@@ -332,12 +327,12 @@ mod dialogue {
             .await;
         b.send("/quit\n").await;
         assert_eq!(b.rest().await, "* goodbye\n");
-        a.say("no arrival, no departure", &mut []).await;
+        a.publish("no arrival, no departure", &mut []).await;
     }
 
     #[tokio::test]
     async fn empty_hub_reports_nobody() {
-        let server = asking().await;
+        let server = Server::asking().await;
         let mut a = asked(&server).await;
         a.send("/who\nalice\nhello\n").await;
         let expected = ["* nobody is here", "You are alice", "alice: hello"];
@@ -348,7 +343,7 @@ mod dialogue {
 
     #[tokio::test]
     async fn nameless_departure_is_not_announced() {
-        let server = asking().await;
+        let server = Server::asking().await;
         let mut a = alice(&server).await;
         let mut b = asked(&server).await;
         b.half_close();
@@ -360,6 +355,6 @@ mod dialogue {
         let refused = "* name refused: a name cannot contain white space\n";
         let again = format!("{}\n", question(&c));
         assert_eq!(c.rest().await, format!("{refused}{again}{refused}{again}"));
-        a.say("no arrival, no departure", &mut []).await;
+        a.publish("no arrival, no departure", &mut []).await;
     }
 }

@@ -1,14 +1,14 @@
 //! Total order: many members publish, join, leave and rename concurrently, and the history checker
 //! compares the records of all members.
 
-use chat_core::{Batch, Hub, HubConfig, JoinError, LeaveReason, PublishError, TryRecvError};
-use chat_tests::history::{Checked, History, Record, Said};
-use chat_tests::memory::{DEADLINE, join, join_with_roster, rename, timely};
+use chat_core::{Hub, HubConfig, JoinError, LeaveReason, Member, PublishError, TryRecvError};
+use chat_tests::history::{Checked, History, Published, ReadMethod, Record};
+use chat_tests::memory::{DEADLINE, join, join_with_roster, rename};
+use chat_tests::within;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use tokio::task::{JoinSet, yield_now};
-use tokio_stream::StreamExt;
 
 const PUBLISHERS: usize = 8;
 const READERS: usize = 8;
@@ -26,7 +26,7 @@ fn hub_with_log(bytes: usize) -> Hub {
 async fn publish(hub: Hub, number: usize) -> History {
     let mut history = History::new();
     let mut member = join(&hub, &format!("publisher{number}"));
-    let (mut record, mut said) = (Record::of(&member), Said::of(&member));
+    let (mut record, mut published) = (Record::of(&member), Published::of(&member));
     let mut line = 0;
     while line < LINES {
         let many: Vec<_> = (line..LINES.min(line + 1 + line % 5))
@@ -34,11 +34,11 @@ async fn publish(hub: Hub, number: usize) -> History {
             .collect();
         let texts: Vec<_> = many.iter().map(String::as_str).collect();
         match texts[..] {
-            [text] => said.push(member.publish(text).expect("the member is present"), text),
+            [text] => published.push(member.publish(text).expect("the member is present"), text),
             _ => {
                 let numbers = hub.publish_many(member.id(), &texts);
                 let numbers = numbers.expect("the member is present");
-                said.push_many(numbers, &texts);
+                published.push_many(numbers, &texts);
             }
         }
         line += texts.len();
@@ -47,36 +47,24 @@ async fn publish(hub: Hub, number: usize) -> History {
             yield_now().await;
         }
     }
-    said.left(
+    published.left(
         hub.leave(member.id(), LeaveReason::Left)
             .expect("the member is present"),
     );
     record.read_to_end(&mut member).await;
     history.add(record);
-    history.add_said(said);
+    history.add_published(published);
     history
 }
 
-/// Reads to the end with one of the three read methods.
+/// Reads to the end with one of the read methods.
 async fn read(hub: Hub, number: usize) -> History {
     let mut history = History::new();
     let (mut member, roster) = join_with_roster(&hub, &format!("reader{number}"));
     history.add_roster(roster);
     let mut record = Record::of(&member);
-    match number % 3 {
-        0 => record.read_to_end(&mut member).await,
-        1 => {
-            while let Some(delivery) = member.next().await {
-                record.push(delivery);
-            }
-        }
-        _ => {
-            let mut batch = Batch::default();
-            while member.recv_many(&mut batch).await > 0 {
-                record.push_batch(&batch);
-            }
-        }
-    }
+    let method = ReadMethod::nth(number);
+    record.read_to_end_with(method, &mut member).await;
     assert_eq!(record.closed(), Some(LeaveReason::Closed));
     history.add(record);
     history
@@ -94,23 +82,23 @@ async fn join_and_leave(hub: Hub, number: usize, stop: Arc<AtomicBool>) -> Histo
         let (mut member, roster) = join_with_roster(&hub, name(0));
         history.add_roster(roster);
         let mut record = Record::of(&member);
-        let mut said = Said::of(&member);
+        let mut published = Published::of(&member);
         for at in 1..round % 4 {
-            said.push(member.publish("hm").expect("the member is present"), "hm");
+            published.push(member.publish("hm").expect("the member is present"), "hm");
             rename(&member, name(at));
             record.catch_up(&mut member);
         }
         yield_now().await;
         history.add_roster(hub.roster(usize::MAX));
         if round % 2 == 0 {
-            said.left(
+            published.left(
                 hub.leave(member.id(), LeaveReason::Kicked)
                     .expect("the member is present"),
             );
         }
         record.catch_up(&mut member);
         history.add(record);
-        history.add_said(said);
+        history.add_published(published);
     }
     history
 }
@@ -135,7 +123,7 @@ async fn run_members(hub: &Hub) -> Result<Checked, String> {
     }
     let mut history = History::new();
     let mut collect = async |tasks: JoinSet<History>| {
-        for part in timely(DEADLINE, "the members", tasks.join_all()).await {
+        for part in within(DEADLINE, "the members", tasks.join_all()).await {
             history.merge(part);
         }
     };
@@ -148,6 +136,23 @@ async fn run_members(hub: &Hub) -> Result<Checked, String> {
     collect(readers).await;
     history.add_roster(last);
     history.check()
+}
+
+/// Starts one thread per publisher. All threads join first and call `publish` together.
+fn spawn_publishers<T: Send + 'static>(
+    hub: &Hub,
+    publish: fn(usize, &Member) -> T,
+) -> Vec<JoinHandle<T>> {
+    let start = Arc::new(Barrier::new(PUBLISHERS));
+    let spawn = |number| {
+        let (hub, start) = (hub.clone(), start.clone());
+        thread::spawn(move || {
+            let member = join(&hub, &format!("publisher{number}"));
+            start.wait();
+            publish(number, &member)
+        })
+    };
+    (0..PUBLISHERS).map(spawn).collect()
 }
 
 mod total_order {
@@ -179,29 +184,22 @@ mod total_order {
         let hub = hub_with_log(64 << 20);
         let mut reader = join(&hub, "reader");
         let mut record = Record::of(&reader);
-        let start = Arc::new(Barrier::new(PUBLISHERS));
-        let publishers: Vec<_> = (0..PUBLISHERS)
-            .map(|number| {
-                let (hub, start) = (hub.clone(), start.clone());
-                thread::spawn(move || {
-                    let member = join(&hub, &format!("publisher{number}"));
-                    let mut said = Said::of(&member);
-                    start.wait();
-                    for line in 0..LINES {
-                        let text = format!("{number} text {line}");
-                        said.push(hub.publish(member.id(), &text).unwrap(), &text);
-                    }
-                    said
-                })
-            })
-            .collect();
+        let publishers = spawn_publishers(&hub, |number, member| {
+            let mut published = Published::of(member);
+            for line in 0..LINES {
+                let text = format!("{number} text {line}");
+                let event = member.hub().publish(member.id(), &text).unwrap();
+                published.push(event, &text);
+            }
+            published
+        });
         let mut history = History::new();
         while publishers.iter().any(|publisher| !publisher.is_finished()) {
             record.catch_up(&mut reader);
         }
         assert_eq!(record.catch_up(&mut reader), TryRecvError::Empty);
         for publisher in publishers {
-            history.add_said(publisher.join().unwrap());
+            history.add_published(publisher.join().unwrap());
         }
         history.add(record);
         let checked = history.check().unwrap();
@@ -218,25 +216,18 @@ mod batch {
         let hub = hub_with_log(64 << 20);
         let mut reader = join(&hub, "reader");
         let mut record = Record::of(&reader);
-        let start = Arc::new(Barrier::new(PUBLISHERS));
-        let publishers: Vec<_> = (0..PUBLISHERS)
-            .map(|number| {
-                let (hub, start) = (hub.clone(), start.clone());
-                thread::spawn(move || {
-                    let member = join(&hub, &format!("publisher{number}"));
-                    start.wait();
-                    for _ in 0..LINES {
-                        let texts = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
-                        let numbers = hub.publish_many(member.id(), &texts).unwrap();
-                        assert_eq!(numbers.end - numbers.start, 10);
-                        member.publish("0").unwrap();
-                    }
-                    // An empty batch takes no number.
-                    let nothing = hub.publish_many(member.id(), &[]).unwrap();
-                    assert!(nothing.is_empty());
-                })
-            })
-            .collect();
+        let publishers = spawn_publishers(&hub, |_, member| {
+            let hub = member.hub();
+            for _ in 0..LINES {
+                let texts = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
+                let numbers = hub.publish_many(member.id(), &texts).unwrap();
+                assert_eq!(numbers.end - numbers.start, 10);
+                member.publish("0").unwrap();
+            }
+            // An empty batch takes no number.
+            let nothing = hub.publish_many(member.id(), &[]).unwrap();
+            assert!(nothing.is_empty());
+        });
         for publisher in publishers {
             publisher.join().unwrap();
         }

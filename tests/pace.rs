@@ -4,7 +4,7 @@
 use chat_core::session::SessionConfig;
 use chat_core::transport::IoTransport;
 use chat_core::{Hub, HubConfig, Member};
-use chat_tests::memory::{all_idle, join, spawn};
+use chat_tests::memory::{join, run_until_idle, spawn};
 use std::io;
 use std::panic::resume_unwind;
 use std::pin::Pin;
@@ -253,12 +253,12 @@ mod session {
             }
             let line = format!("{number}\n");
             sender.write_all(line.as_bytes()).await.unwrap();
-            all_idle().await;
+            run_until_idle().await;
         }
         assert!(!session.is_finished(), "the session has spun");
         // The session may still wait for its patience at the end.
         while hub.stats().published < 1_000 {
-            all_idle().await;
+            run_until_idle().await;
         }
     }
 }

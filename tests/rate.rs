@@ -8,7 +8,7 @@ use chat_core::transport::{
 };
 use chat_core::{Delivery, EventKind, Hub, HubConfig, LeaveReason, Member};
 use chat_server::{Incoming, Listener, ServerConfig, serve};
-use chat_tests::memory::{CAPACITY, Peer, all_idle, join, spawn};
+use chat_tests::memory::{CAPACITY, Peer, join, run_until_idle, spawn};
 use proptest::prelude::*;
 use std::io;
 use std::net::IpAddr;
@@ -196,7 +196,7 @@ mod departure {
         let lines: String = (0..100).map(|line| format!("{line}\n")).collect();
         // The last line ends with the input.
         peer.send(lines.trim_end()).await;
-        peer.finish().await;
+        peer.half_close().await;
         assert_eq!(peer.ended().await, LeaveReason::Left);
         assert_eq!(messages(&mut observer), numbered(0..100));
     }
@@ -257,7 +257,7 @@ mod departure {
         let mut observer = join(&hub, "observer");
         let mut peer = Peer::connect_with(&hub, "mem:1", &limited(), CAPACITY);
         peer.send(&"again\n".repeat(500)).await;
-        all_idle().await;
+        run_until_idle().await;
         let id = hub.find(
             &"mem:1"
                 .parse()
@@ -269,7 +269,7 @@ mod departure {
         assert_eq!(before, 20);
         hub.leave(id, LeaveReason::Kicked)
             .expect("the peer is a member");
-        peer.finish().await;
+        peer.half_close().await;
         let received = peer.rest().await;
         assert_eq!(
             received.last().map(String::as_str),
@@ -360,7 +360,7 @@ mod origin {
         }
         assert_eq!(server.connect("2001:db8::ffff:4").await.1, TOO_MANY);
         drop(connected.pop());
-        all_idle().await;
+        run_until_idle().await;
         let (_stream, line) = server.connect("192.0.2.1").await;
         assert!(line.starts_with("You are "), "{line}");
         assert_eq!(server.hub.stats().members, 7);
@@ -380,13 +380,13 @@ mod origin {
                 .expect("the connection has capacity");
             connected.push(stream);
         }
-        all_idle().await;
+        run_until_idle().await;
         assert_eq!(server.hub.stats().published, 2000);
         let (mut far, _) = server.connect("192.0.2.1").await;
         far.write_all("line\n".repeat(100).as_bytes())
             .await
             .expect("the connection has capacity");
-        all_idle().await;
+        run_until_idle().await;
         assert_eq!(server.hub.stats().published, 2020);
     }
 }

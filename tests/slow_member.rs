@@ -3,7 +3,7 @@
 use chat_core::session::SessionConfig;
 use chat_core::{Batch, Delivery, Hub, HubConfig, Member, Name, TryRecvError};
 use chat_tests::history::Record;
-use chat_tests::memory::{Peer, Transcript, all_idle, join};
+use chat_tests::memory::{Peer, Transcript, join, run_until_idle};
 use std::time::Duration;
 use tokio::task::yield_now;
 
@@ -33,7 +33,7 @@ const BURSTS: [u64; 12] = [3, 0, 40, 100, 1, 150, 2000, 90, 5, 120, 700, 60];
 fn assert_adds_up(record: &Record, hub: &Hub) {
     assert_eq!(record.check(), Ok(()));
     assert_eq!(record.next(), hub.stats().position);
-    assert!(record.given() > 0 && record.missed() > 0);
+    assert!(record.delivered() > 0 && record.missed() > 0);
     let stats = hub.stats();
     assert_eq!(stats.gaps, record.gaps() as u64);
     assert_eq!(stats.missed, record.missed());
@@ -113,34 +113,34 @@ mod delivered_and_missed {
             let hub = Hub::new(smallest(64));
             let config = SessionConfig::default();
             let mut peer = Peer::connect_with(&hub, "mem:1", &config, capacity);
-            all_idle().await;
+            run_until_idle().await;
             let writer = join(&hub, "writer");
-            peer.expect("You are mem:1").await;
-            peer.expect("writer has arrived").await;
+            peer.expect_line("You are mem:1").await;
+            peer.expect_line("writer has arrived").await;
             let mut transcript = Transcript::default();
             let mut partly = 0;
             for (at, burst) in BURSTS.into_iter().cycle().take(100).enumerate() {
-                let first = transcript.said();
+                let first = transcript.expected();
                 for n in first..first + burst as usize {
-                    transcript.say(&writer, &format!("{n} {}", "é".repeat(n * 7 % 30)));
+                    transcript.publish(&writer, &format!("{n} {}", "é".repeat(n * 7 % 30)));
                 }
                 // The session writes a part, then the log overruns the line that it is writing.
-                all_idle().await;
-                partly += usize::from(peer.has_part_of_a_line());
+                run_until_idle().await;
+                partly += usize::from(peer.has_partial_line());
                 for _ in 0..at % 40 {
-                    if transcript.untold() > 20 {
-                        peer.listen(at % 11 + 1).await;
+                    if transcript.outstanding() > 20 {
+                        peer.receive(at % 11 + 1).await;
                     }
                 }
-                while let Some(line) = peer.heard_line() {
-                    transcript.hear(&line);
+                while let Some(line) = peer.buffered_line() {
+                    transcript.check_line(&line);
                 }
             }
             hub.close();
             let mut rest = peer.rest().await;
             assert_eq!(rest.pop().unwrap(), "* server is going down");
-            rest.iter().for_each(|line| transcript.hear(line));
-            assert_eq!(transcript.untold(), 0);
+            rest.iter().for_each(|line| transcript.check_line(line));
+            assert_eq!(transcript.outstanding(), 0);
             let stats = hub.stats();
             assert_eq!(stats.missed, transcript.skipped());
             assert_eq!(stats.gaps, transcript.gaps());
@@ -162,10 +162,10 @@ mod memory {
         config.stall_timeout = Duration::from_secs(86_400);
         let mut peer = Peer::connect_with(&hub, "mem:1", &config, 16);
         for number in 0..1_000 {
-            peer.say(&format!("{number}")).await;
-            all_idle().await;
+            peer.send_line(&format!("{number}")).await;
+            run_until_idle().await;
         }
-        peer.finish().await;
+        peer.half_close().await;
         let rest = peer.rest().await;
         let bytes: usize = rest.iter().map(|line| line.len() + 1).sum();
         let gaps: Vec<_> = rest.iter().filter(|line| line.starts_with("* ")).collect();
@@ -277,7 +277,7 @@ mod publish {
         yield_now().await;
         publish(&writer, 10_000);
         assert_eq!(hub.stats().published, 20_000);
-        assert!(peers.iter().all(|peer| !peer.is_over()));
+        assert!(peers.iter().all(|peer| !peer.has_ended()));
     }
 }
 

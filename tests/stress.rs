@@ -5,12 +5,12 @@
 use chat_core::{
     Batch, EventKind, Hub, HubConfig, JoinError, LeaveReason, Member, Name, PublishError,
 };
-use chat_tests::history::{History, Record, Said};
-use chat_tests::memory::{DEADLINE, join, join_with_roster, timely};
+use chat_tests::history::{History, Published, ReadMethod, Record};
+use chat_tests::memory::{DEADLINE, join, join_with_roster};
+use chat_tests::within;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use tokio::task::{JoinSet, yield_now};
-use tokio_stream::StreamExt;
 
 /// The minimal number of events before the hub is closed.
 const EVENTS: u64 = 12_000;
@@ -23,11 +23,10 @@ const CONTESTED: [&str; 3] = ["ann", "ben", "cat"];
 /// How a member reads.
 #[derive(Clone, Copy, Debug)]
 enum ReadPattern {
-    OneByOne,
-    AsStream,
-    InBatches,
+    /// Without a pause.
+    Continuous(ReadMethod),
     /// In batches, with this number of events between two batches.
-    InBatchesAfter(u64),
+    BatchesAfter(u64),
     /// Drops each wait and reads again.
     DroppedWaits,
     /// Not before the hub is closed.
@@ -35,32 +34,22 @@ enum ReadPattern {
 }
 
 const READ_PATTERNS: [ReadPattern; 8] = [
-    ReadPattern::OneByOne,
-    ReadPattern::OneByOne,
-    ReadPattern::AsStream,
-    ReadPattern::InBatches,
-    ReadPattern::InBatchesAfter(50),
-    ReadPattern::InBatchesAfter(1_000),
+    ReadPattern::Continuous(ReadMethod::Recv),
+    ReadPattern::Continuous(ReadMethod::Recv),
+    ReadPattern::Continuous(ReadMethod::Stream),
+    ReadPattern::Continuous(ReadMethod::RecvMany),
+    ReadPattern::BatchesAfter(50),
+    ReadPattern::BatchesAfter(1_000),
     ReadPattern::DroppedWaits,
     ReadPattern::AfterClose,
 ];
 
 async fn read(mut member: Member, mut record: Record, pattern: ReadPattern) -> History {
     let hub = member.hub().clone();
-    let mut batch = Batch::default();
     match pattern {
-        ReadPattern::OneByOne => record.read_to_end(&mut member).await,
-        ReadPattern::AsStream => {
-            while let Some(delivery) = member.next().await {
-                record.push(delivery);
-            }
-        }
-        ReadPattern::InBatches => {
-            while member.recv_many(&mut batch).await > 0 {
-                record.push_batch(&batch);
-            }
-        }
-        ReadPattern::InBatchesAfter(events) => {
+        ReadPattern::Continuous(method) => record.read_to_end_with(method, &mut member).await,
+        ReadPattern::BatchesAfter(events) => {
+            let mut batch = Batch::default();
             while member.recv_many(&mut batch).await > 0 {
                 record.push_batch(&batch);
                 let next = member.position().saturating_add(events);
@@ -92,14 +81,14 @@ async fn read(mut member: Member, mut record: Record, pattern: ReadPattern) -> H
 
 /// Publishes without a pause and reads now and then, until the hub is closed.
 async fn publish(mut member: Member, mut record: Record) -> History {
-    let mut said = Said::of(&member);
+    let mut published = Published::of(&member);
     for line in 0.. {
         let texts: Vec<_> = (0..1 + line % 4)
             .map(|part| format!("{line}.{part}"))
             .collect();
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
         match member.hub().publish_many(member.id(), &texts) {
-            Ok(numbers) => said.push_many(numbers, &texts),
+            Ok(numbers) => published.push_many(numbers, &texts),
             Err(refused) => {
                 assert_eq!(refused, PublishError::Closed);
                 break;
@@ -114,7 +103,7 @@ async fn publish(mut member: Member, mut record: Record) -> History {
     assert_eq!(record.closed(), Some(LeaveReason::Closed));
     let mut history = History::new();
     history.add(record);
-    history.add_said(said);
+    history.add_published(published);
     history
 }
 
@@ -141,11 +130,11 @@ async fn compete(hub: Hub, number: usize) -> History {
         };
         assert_eq!(roster.position, member.position(), "joining is one point");
         history.add_roster(roster);
-        let (mut record, mut said) = (Record::of(&member), Said::of(&member));
+        let (mut record, mut published) = (Record::of(&member), Published::of(&member));
         for text in ["one", "two"] {
             // The member may have been removed, which the history checker verifies.
             if let Ok(number) = member.publish(text) {
-                said.push(number, text);
+                published.push(number, text);
             }
             let _ = hub.rename(member.id(), contested_name(round + 1));
         }
@@ -155,12 +144,12 @@ async fn compete(hub: Hub, number: usize) -> History {
         if round % 3 == 0
             && let Ok(end) = hub.leave(member.id(), LeaveReason::Left)
         {
-            said.left(end);
+            published.left(end);
             assert_eq!(member.publish("too late").ok(), None);
         }
         record.catch_up(&mut member);
         history.add(record);
-        history.add_said(said);
+        history.add_published(published);
     }
     history
 }
@@ -227,13 +216,13 @@ async fn run_all(hub: &Hub, close_after: u64) -> RunResult {
             yield_now().await;
         }
     };
-    timely(DEADLINE, "running", running).await;
+    within(DEADLINE, "running", running).await;
     hub.close();
-    for part in timely(DEADLINE, "closing", tasks.join_all()).await {
+    for part in within(DEADLINE, "closing", tasks.join_all()).await {
         history.merge(part);
     }
-    let observed = timely(DEADLINE, "closing", observer).await;
-    let removed = timely(DEADLINE, "closing", removed).await;
+    let observed = within(DEADLINE, "closing", observer).await;
+    let removed = within(DEADLINE, "closing", removed).await;
     let (observed, removed) = (observed.expect("no panic"), removed.expect("no panic"));
     let kinds = observed.events().map(|event| event.kind()).collect();
     history.add(observed);
@@ -260,10 +249,10 @@ fn check(hub: &Hub, result: &RunResult) {
     assert_eq!((stats.members, hub.roster(1).total), (0, 0));
     assert_eq!(
         stats.published,
-        result.history.said(),
+        result.history.published(),
         "every number of a message belongs to a publisher"
     );
-    assert_eq!((stats.gaps, stats.missed), result.history.told());
+    assert_eq!((stats.gaps, stats.missed), result.history.gap_counts());
     assert_eq!(stats.overrun, 0, "no member is left");
 }
 
@@ -363,7 +352,7 @@ mod name {
         }
         history.add_roster(hub.roster(usize::MAX));
         record.catch_up(&mut observer);
-        assert_eq!(record.given(), (2 * RIVALS * TIMES) as u64);
+        assert_eq!(record.delivered(), (2 * RIVALS * TIMES) as u64);
         history.add(record);
         let checked = history.check().unwrap();
         assert_eq!(checked.rosters, RIVALS * TIMES + 1);

@@ -1,11 +1,11 @@
 //! Idle, name and stall timeouts, and the linger time after an end. The clock is paused: it
 //! advances when no task can run, so hours cost nothing and every time is exact.
 
-use chat_core::session::{Naming, SessionConfig};
+use chat_core::session::SessionConfig;
 use chat_core::transport::IoTransport;
-use chat_core::{EventKind, Hub, HubConfig, LeaveReason, Member};
+use chat_core::{EventKind, Hub, LeaveReason, Member};
 use chat_tests::history::Record;
-use chat_tests::memory::{CAPACITY, Peer, all_idle, join, spawn};
+use chat_tests::memory::{CAPACITY, Peer, asking, hub, join, run_until_idle, spawn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,10 +16,6 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn hub() -> Hub {
-    Hub::new(HubConfig::default())
-}
-
 /// A configuration without an idle timeout.
 fn without_idle_timeout() -> SessionConfig {
     let mut config = SessionConfig::default();
@@ -27,16 +23,10 @@ fn without_idle_timeout() -> SessionConfig {
     config
 }
 
-fn asking() -> SessionConfig {
-    let mut config = SessionConfig::default();
-    config.naming = Naming::Ask;
-    config
-}
-
 /// A peer that has read its greeting and waits up to a day for each line.
 async fn greeted(hub: &Hub, config: &SessionConfig) -> Peer {
-    let mut peer = Peer::connect_with(hub, "mem:1", config, CAPACITY).within(DAY);
-    peer.expect("You are mem:1").await;
+    let mut peer = Peer::connect_with(hub, "mem:1", config, CAPACITY).with_deadline(DAY);
+    peer.expect_line("You are mem:1").await;
     peer
 }
 
@@ -66,8 +56,8 @@ fn last_departure(member: &mut Member) -> (String, LeaveReason) {
 
 /// A peer that reads nothing, over a full connection, with more lines to deliver.
 async fn stalled(hub: &Hub, publisher: &Member, config: &SessionConfig) -> Peer {
-    let peer = Peer::connect_with(hub, "mem:1", config, 16).within(DAY);
-    all_idle().await;
+    let peer = Peer::connect_with(hub, "mem:1", config, 16).with_deadline(DAY);
+    run_until_idle().await;
     let published = publisher.publish(&"x".repeat(1000));
     published.expect("the publisher is a member");
     peer
@@ -81,10 +71,10 @@ mod idle {
         let hub = hub();
         let mut other = join(&hub, "other");
         let start = Instant::now();
-        let mut peer = Peer::connect(&hub, "mem:1").within(DAY);
-        peer.expect("You are mem:1").await;
-        peer.expect("Here now: other").await;
-        peer.expect("* idle for 5m, goodbye").await;
+        let mut peer = Peer::connect(&hub, "mem:1").with_deadline(DAY);
+        peer.expect_line("You are mem:1").await;
+        peer.expect_line("Here now: other").await;
+        peer.expect_line("* idle for 5m, goodbye").await;
         assert_elapsed(start, 5 * MINUTE);
         assert_eq!(peer.next_line().await, None);
         let left = ("mem:1 has left".into(), LeaveReason::Idle);
@@ -100,11 +90,11 @@ mod idle {
             for _ in 0..3 {
                 sleep(5 * MINUTE - SECOND).await;
                 assert_eq!(hub.stats().members, 1, "before {line:?}");
-                peer.say(line).await;
-                all_idle().await;
+                peer.send_line(line).await;
+                run_until_idle().await;
             }
             let sent = Instant::now();
-            peer.until("* idle for 5m, goodbye").await;
+            peer.lines_until("* idle for 5m, goodbye").await;
             assert_elapsed(sent, 5 * MINUTE - Duration::from_millis(1));
         }
     }
@@ -120,7 +110,7 @@ mod idle {
             other.publish("are you there?").unwrap();
             peer.send("half a line ").await;
         }
-        peer.until("* idle for 5m, goodbye").await;
+        peer.lines_until("* idle for 5m, goodbye").await;
         assert_elapsed(start, 5 * MINUTE);
     }
 
@@ -129,7 +119,7 @@ mod idle {
         let hub = hub();
         let peer = greeted(&hub, &without_idle_timeout()).await;
         sleep(400 * DAY).await;
-        assert!(!peer.is_over());
+        assert!(!peer.has_ended());
         assert_eq!(hub.stats().members, 1);
     }
 }
@@ -144,8 +134,8 @@ mod classic {
         classic.classic = true;
         let mut peer = greeted(&hub, &classic).await;
         sleep(400 * DAY).await;
-        peer.say("still here").await;
-        peer.expect("mem:1: still here").await;
+        peer.send_line("still here").await;
+        peer.expect_line("mem:1: still here").await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -169,18 +159,20 @@ mod name {
         let hub = hub();
         let mut other = join(&hub, "other");
         let start = Instant::now();
-        let mut peer = Peer::connect_with(&hub, "mem:1", &asking(), CAPACITY).within(DAY);
-        peer.expect("* what is your name? (Enter for mem:1)").await;
+        let mut peer = Peer::connect_with(&hub, "mem:1", &asking(), CAPACITY).with_deadline(DAY);
+        peer.expect_line("* what is your name? (Enter for mem:1)")
+            .await;
         // Neither a refused name nor a message of another member is an answer.
         for _ in 0..5 {
             sleep(10 * SECOND).await;
-            peer.say("no name").await;
+            peer.send_line("no name").await;
             other.publish("hm").unwrap();
-            peer.expect("* name refused: a name cannot contain white space")
+            peer.expect_line("* name refused: a name cannot contain white space")
                 .await;
-            peer.expect("* what is your name? (Enter for mem:1)").await;
+            peer.expect_line("* what is your name? (Enter for mem:1)")
+                .await;
         }
-        peer.expect("* no name for 1m, goodbye").await;
+        peer.expect_line("* no name for 1m, goodbye").await;
         assert_elapsed(start, MINUTE);
         assert_eq!(peer.next_line().await, None);
         assert_eq!(peer.ended().await, LeaveReason::Nameless);
@@ -193,12 +185,12 @@ mod name {
     #[tokio::test(start_paused = true)]
     async fn answer_ends_the_timeout() {
         let hub = hub();
-        let mut peer = Peer::connect_with(&hub, "mem:1", &asking(), CAPACITY).within(DAY);
+        let mut peer = Peer::connect_with(&hub, "mem:1", &asking(), CAPACITY).with_deadline(DAY);
         sleep(MINUTE - SECOND).await;
-        peer.say("ann").await;
-        peer.until("You are ann").await;
+        peer.send_line("ann").await;
+        peer.lines_until("You are ann").await;
         let joined = Instant::now();
-        peer.expect("* idle for 5m, goodbye").await;
+        peer.expect_line("* idle for 5m, goodbye").await;
         assert_elapsed(joined, 5 * MINUTE);
     }
 }
@@ -216,7 +208,7 @@ mod stall {
         for _ in 0..29 {
             sleep(SECOND).await;
             publisher.publish("and more").unwrap();
-            assert!(!peer.is_over());
+            assert!(!peer.has_ended());
         }
         assert_eq!(peer.ended().await, LeaveReason::Stalled);
         assert_elapsed(start, 30 * SECOND);
@@ -231,8 +223,8 @@ mod stall {
         let mut peer = stalled(&hub, &publisher, &without_idle_timeout()).await;
         for taken in 0..100 {
             sleep(29 * SECOND).await;
-            assert!(!peer.is_over(), "after {taken} bytes");
-            assert_eq!(peer.listen(1).await, 1);
+            assert!(!peer.has_ended(), "after {taken} bytes");
+            assert_eq!(peer.receive(1).await, 1);
         }
         let last = Instant::now();
         assert_eq!(peer.ended().await, LeaveReason::Stalled);
@@ -244,13 +236,13 @@ mod stall {
         let hub = hub();
         let publisher = join(&hub, "publisher");
         let mut peer = greeted(&hub, &without_idle_timeout()).await;
-        peer.expect("Here now: publisher").await;
+        peer.expect_line("Here now: publisher").await;
         sleep(DAY).await;
         publisher.publish("hi").unwrap();
-        peer.expect("publisher: hi").await;
+        peer.expect_line("publisher: hi").await;
         // The peer has taken everything, so nothing is blocked.
         sleep(DAY).await;
-        assert!(!peer.is_over());
+        assert!(!peer.has_ended());
     }
 
     #[tokio::test(start_paused = true)]
@@ -293,8 +285,8 @@ mod close {
             let mut config = asking();
             config.name_timeout = 10 * SECOND;
             // The connection holds a part of the question only.
-            let mut peer = Peer::connect_with(&hub, "mem:1", &config, 8).within(DAY);
-            all_idle().await;
+            let mut peer = Peer::connect_with(&hub, "mem:1", &config, 8).with_deadline(DAY);
+            run_until_idle().await;
             hub.close();
             peer.send(input).await;
             sleep(11 * SECOND).await;
@@ -310,7 +302,7 @@ mod close {
             let publisher = join(&hub, "publisher");
             let mut peer = stalled(&hub, &publisher, &SessionConfig::default()).await;
             hub.close();
-            peer.say(command).await;
+            peer.send_line(command).await;
             let rest = peer.rest().await;
             let notices = rest.iter().filter(|line| line.starts_with('*'));
             assert_eq!(notices.collect::<Vec<_>>(), ["* server is going down"]);
@@ -325,10 +317,10 @@ mod linger {
     async fn lasts_two_seconds() {
         let hub = hub();
         let mut peer = greeted(&hub, &SessionConfig::default()).await;
-        peer.say("/quit").await;
+        peer.send_line("/quit").await;
         let quit = Instant::now();
         assert_eq!(peer.rest().await, ["* goodbye"]);
-        assert!(!peer.is_over(), "the session discards further input");
+        assert!(!peer.has_ended(), "the session discards further input");
         assert_eq!(peer.ended().await, LeaveReason::Left);
         assert_elapsed(quit, 2 * SECOND);
     }
@@ -338,7 +330,7 @@ mod linger {
         let hub = hub();
         let mut peer = greeted(&hub, &SessionConfig::default()).await;
         let start = Instant::now();
-        peer.finish().await;
+        peer.half_close().await;
         assert_eq!(peer.rest().await, [""; 0]);
         assert_eq!(peer.ended().await, LeaveReason::Left);
         assert_elapsed(start, Duration::ZERO);
@@ -348,11 +340,11 @@ mod linger {
     async fn is_not_extended_by_input() {
         let hub = hub();
         let mut peer = greeted(&hub, &SessionConfig::default()).await;
-        peer.say("/quit").await;
+        peer.send_line("/quit").await;
         let quit = Instant::now();
         assert_eq!(peer.rest().await, ["* goodbye"]);
-        while !peer.is_over() {
-            peer.say("and another thing").await;
+        while !peer.has_ended() {
+            peer.send_line("and another thing").await;
             sleep(Duration::from_millis(10)).await;
             assert!(quit.elapsed() < 3 * SECOND, "the session is held open");
         }

@@ -27,15 +27,15 @@ mod classic {
         let server = Server::with(classic).await;
         let mut a = classic_newcomer(&server, &mut []).await;
         let mut b = classic_newcomer(&server, &mut [&mut a]).await;
-        a.say("Hi!", &mut [&mut b]).await;
-        b.say("Hi yourself.", &mut [&mut a]).await;
+        a.publish("Hi!", &mut [&mut b]).await;
+        b.publish("Hi yourself.", &mut [&mut a]).await;
         let mut c = classic_newcomer(&server, &mut [&mut a, &mut b]).await;
-        c.say("Welcome.", &mut [&mut a, &mut b]).await;
+        c.publish("Welcome.", &mut [&mut a, &mut b]).await;
         b.half_close();
         for peer in [&mut a, &mut c] {
             peer.expect_line(&format!("{b} has left")).await;
         }
-        a.say("", &mut [&mut c]).await;
+        a.publish("", &mut [&mut c]).await;
         a.half_close();
         c.expect_line(&format!("{a} has left")).await;
         c.half_close();
@@ -83,7 +83,7 @@ mod classic {
             "/nonsense",
             "/",
         ] {
-            b.say(text, &mut [&mut a]).await;
+            b.publish(text, &mut [&mut a]).await;
         }
     }
 
@@ -94,7 +94,7 @@ mod classic {
         let mut b = classic_newcomer(&server, &mut [&mut a]).await;
         b.send([b'x'; 5000]).await;
         b.send("\n").await;
-        b.say("after the long line", &mut [&mut a]).await;
+        b.publish("after the long line", &mut [&mut a]).await;
         let mut endless = classic_newcomer(&server, &mut [&mut a, &mut b]).await;
         endless.send([b'x'; 64 * 1024]).await;
         endless.expect_end().await;
@@ -115,7 +115,7 @@ mod greeting {
     #[tokio::test]
     async fn contains_name_and_roster_only() {
         let server = Server::start().await;
-        let [mut a, mut b, mut c] = server.room().await;
+        let [mut a, mut b, mut c] = server.peers().await;
         c.half_close();
         let to_a = format!("You are {a}\n{b} has arrived\n{c} has arrived\n{c} has left\n");
         let to_b = format!("You are {b}\nHere now: {a}\n{c} has arrived\n{c} has left\n");
@@ -138,7 +138,7 @@ mod roster {
     #[tokio::test]
     async fn keeps_arrival_order() {
         let server = Server::start().await;
-        let [mut a, mut b, mut c] = server.room().await;
+        let [mut a, mut b, mut c] = server.peers().await;
         a.rename("zoe", &mut [&mut b, &mut c]).await;
         b.half_close();
         b.expect_end().await;
@@ -187,7 +187,7 @@ mod commands {
     #[tokio::test]
     async fn answers_are_private() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         b.send("/who\n/help\n/nonsense\n/nonsense with words\n/\n/WHO\n/ who\n")
             .await;
         let answers = [
@@ -204,13 +204,14 @@ mod commands {
             "* unknown command /, /help lists them",
         ];
         b.expect_lines(&answers).await;
-        b.say("the next line of all members", &mut [&mut a]).await;
+        b.publish("the next line of all members", &mut [&mut a])
+            .await;
     }
 
     #[tokio::test]
     async fn answer_follows_earlier_messages() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         b.send("one\n/who\n").await;
         b.expect_line(&format!("{b}: one")).await;
         b.expect_line(&format!("* here now: {a}, {b}")).await;
@@ -227,18 +228,18 @@ mod commands {
     #[tokio::test]
     async fn quit_discards_later_input() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         b.send("first\n/quit\nlast\n").await;
         assert_eq!(b.rest().await, format!("{b}: first\n* goodbye\n"));
         a.expect_line(&format!("{b}: first")).await;
         a.expect_line(&format!("{b} has left")).await;
-        a.say("alone", &mut []).await;
+        a.publish("alone", &mut []).await;
     }
 
     #[tokio::test]
     async fn double_slash_publishes_one() {
         let server = Server::start().await;
-        let [mut a, mut b] = server.room().await;
+        let [mut a, mut b] = server.peers().await;
         for (sent, text) in [
             ("//x", "/x"),
             ("//", "/"),

@@ -6,9 +6,10 @@ use chat_core::session::SessionConfig;
 use chat_core::transport::{
     DeliverHalf, Feed, Inbox, IoTransport, ReceiveHalf, Received, Transport, memory,
 };
-use chat_core::{Event, EventKind, Hub, HubConfig, LeaveReason, MemberId};
+use chat_core::{Event, EventKind, Hub, LeaveReason, MemberId};
 use chat_tests::history::Record;
-use chat_tests::memory::{CAPACITY, DEADLINE, Peer, join, spawn, timely};
+use chat_tests::memory::{CAPACITY, DEADLINE, Peer, hub, join, spawn};
+use chat_tests::within;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,13 +20,9 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio_stream::Stream;
 
-fn hub() -> Hub {
-    Hub::new(HubConfig::default())
-}
-
 /// The next text of a channel, within the deadline.
 async fn next_text(channel: &mut mpsc::Receiver<String>) -> String {
-    let text = timely(DEADLINE, "a delivery", channel.recv()).await;
+    let text = within(DEADLINE, "a delivery", channel.recv()).await;
     text.expect("the session still runs")
 }
 
@@ -86,7 +83,7 @@ mod messages {
         assert_eq!(next_text(&mut told).await, expected);
         drop(say);
         assert_eq!(next_text(&mut told).await, "closed: left");
-        let ended = timely(DEADLINE, "ending", session).await.unwrap();
+        let ended = within(DEADLINE, "ending", session).await.unwrap();
         assert_eq!(ended, Ok(LeaveReason::Left));
         assert_eq!(told.recv().await, None, "the transport was dropped");
         assert_eq!(hub.stats().members, 0);
@@ -113,7 +110,7 @@ mod messages {
         stream.shutdown().await.unwrap();
         let mut in_memory = String::new();
         let reading = stream.read_to_string(&mut in_memory);
-        timely(DEADLINE, "reading", reading).await.unwrap();
+        within(DEADLINE, "reading", reading).await.unwrap();
         let mut in_messages = String::new();
         while !in_messages.ends_with("has left\n") {
             in_messages += &next_text(&mut told).await;
@@ -168,7 +165,7 @@ mod error {
         let hub = hub();
         let mut other = join(&hub, "other");
         let session = spawn(&hub, "mem:1", transport, &SessionConfig::default());
-        let ended = timely(DEADLINE, "ending", session).await;
+        let ended = within(DEADLINE, "ending", session).await;
         assert_eq!(
             ended.expect("the session does not panic"),
             Ok(LeaveReason::Lost)
@@ -197,10 +194,10 @@ mod error {
         let hub = hub();
         let other = join(&hub, "other");
         let mut peer = Peer::connect(&hub, "mem:1");
-        peer.until("Here now: other").await;
-        let ended = tokio::spawn(peer.hang_up());
+        peer.lines_until("Here now: other").await;
+        let ended = tokio::spawn(peer.disconnect());
         other.publish("hi").unwrap();
-        let ended = timely(DEADLINE, "ending", ended).await.unwrap();
+        let ended = within(DEADLINE, "ending", ended).await.unwrap();
         // The input has ended as well, and the order of the two is not defined.
         assert!(matches!(ended, LeaveReason::Lost | LeaveReason::Left));
         assert_eq!(hub.stats().members, 1);
@@ -296,7 +293,7 @@ mod close {
         say.send(vec!["/quit".into()]).await.unwrap();
         // The longest timeout of the configuration is five minutes.
         let day = Duration::from_secs(86_400);
-        let ended = timely(day, "ending", session).await.unwrap();
+        let ended = within(day, "ending", session).await.unwrap();
         assert_eq!(ended, Ok(LeaveReason::Left));
     }
 }

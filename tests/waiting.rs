@@ -1,10 +1,10 @@
 //! Waiting reads: every waiting member is woken, a stream delivers its remainder after a departure
 //! or a close, and dropping a wait loses nothing.
 
-use chat_core::session::{Naming, SessionConfig};
 use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Member, TryRecvError};
-use chat_tests::history::{History, Record};
-use chat_tests::memory::{CAPACITY, DEADLINE, Peer, join, timely};
+use chat_tests::history::{History, ReadMethod, Record};
+use chat_tests::memory::{CAPACITY, DEADLINE, Peer, asking, hub, join};
+use chat_tests::within;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,35 +14,18 @@ use tokio::task::coop::unconstrained;
 use tokio::task::{JoinSet, yield_now};
 use tokio_stream::{Stream, StreamExt};
 
-fn hub() -> Hub {
-    Hub::new(HubConfig::default())
-}
-
 /// Polls a future once and drops it.
 fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     // Without `unconstrained`, tokio's task budget could return `Pending` for a ready item.
     pin!(unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Reads to the end with one of the three read methods.
+/// Reads to the end with one of the read methods, then asserts that each method reports the end.
 async fn read(mut member: Member, method: usize) -> Record {
     let mut record = Record::of(&member);
     let mut batch = Batch::default();
-    match method % 3 {
-        0 => record.read_to_end(&mut member).await,
-        1 => {
-            while let Some(delivery) = member.next().await {
-                record.push(delivery);
-            }
-        }
-        _ => {
-            while member.recv_many(&mut batch).await > 0 {
-                record.push_batch(&batch);
-            }
-            assert!(batch.is_empty());
-        }
-    }
-    // Every further read reports the end again.
+    let method = ReadMethod::nth(method);
+    record.read_to_end_with(method, &mut member).await;
     assert_eq!(member.recv().await, None);
     assert_eq!(member.next().await, None);
     assert_eq!(member.recv_many(&mut batch).await, 0);
@@ -80,12 +63,12 @@ mod wake_up {
         for line in 1..=300 {
             writer.publish(&line.to_string()).unwrap();
             for _ in 0..50 {
-                let number = timely(DEADLINE, "a wake-up", all_received.recv()).await;
+                let number = within(DEADLINE, "a wake-up", all_received.recv()).await;
                 assert_eq!(number, Some(line));
             }
         }
         hub.close();
-        let ends = timely(DEADLINE, "closing", readers.join_all()).await;
+        let ends = within(DEADLINE, "closing", readers.join_all()).await;
         assert_eq!(ends, [300; 50]);
     }
 
@@ -102,7 +85,7 @@ mod wake_up {
             }
             hub.close();
             let mut history = History::new();
-            for record in timely(DEADLINE, "closing", readers.join_all()).await {
+            for record in within(DEADLINE, "closing", readers.join_all()).await {
                 assert_eq!(record.closed(), Some(LeaveReason::Closed));
                 history.add(record);
             }
@@ -124,7 +107,7 @@ mod wake_up {
                 // This member waits now, with all remaining members.
                 yield_now().await;
                 hub.leave(id, LeaveReason::Kicked).unwrap();
-                let record = timely(DEADLINE, "removal", wait).await.unwrap();
+                let record = within(DEADLINE, "removal", wait).await.unwrap();
                 assert_eq!(record.closed(), Some(LeaveReason::Kicked));
                 assert_eq!(record.check(), Ok(()));
             }
@@ -234,14 +217,13 @@ mod session {
     #[tokio::test]
     async fn ends_on_close_while_unnamed() {
         let hub = hub();
-        let mut config = SessionConfig::default();
-        config.naming = Naming::Ask;
-        let mut peer = Peer::connect_with(&hub, "mem:1", &config, CAPACITY);
-        peer.expect("* what is your name? (Enter for mem:1)").await;
+        let mut peer = Peer::connect_with(&hub, "mem:1", &asking(), CAPACITY);
+        peer.expect_line("* what is your name? (Enter for mem:1)")
+            .await;
         hub.close();
-        peer.expect("* server is going down").await;
+        peer.expect_line("* server is going down").await;
         assert_eq!(peer.next_line().await, None);
-        peer.finish().await;
+        peer.half_close().await;
         assert_eq!(peer.ended().await, LeaveReason::Closed);
     }
 }
@@ -283,7 +265,7 @@ mod dropped_wait {
         }
         record.check().unwrap();
         assert_eq!(record.missed(), 0);
-        assert_eq!(record.given(), hub.stats().published);
+        assert_eq!(record.delivered(), hub.stats().published);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -323,7 +305,7 @@ mod dropped_wait {
         writing.await.unwrap();
         record.check().unwrap();
         assert_eq!(record.closed(), Some(LeaveReason::Closed));
-        assert_eq!(record.given(), 1 + 5_000);
+        assert_eq!(record.delivered(), 1 + 5_000);
     }
 
     #[test]
