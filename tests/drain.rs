@@ -105,12 +105,16 @@ mod slow_peer {
             .newcomer_with_small_buffer(&mut [&mut publisher])
             .await;
         // More than the socket buffers hold, less than the log holds.
-        let said = publisher.flood(6000).await;
+        let published = publisher.flood(6000).await;
         let drained = server.shut_down();
         assert_eq!(publisher.rest().await, GOING_DOWN);
         drop(publisher);
         let received = slow.rest().await;
-        assert!(received == said + GOING_DOWN, "{} bytes", received.len());
+        assert!(
+            received == published + GOING_DOWN,
+            "{} bytes",
+            received.len()
+        );
         drop(slow);
         drained.await;
     }

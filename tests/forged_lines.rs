@@ -215,17 +215,17 @@ mod random_input {
 
     /// Reads the lines of a peer until the attacker has left and asserts that each is the
     /// attacker's own.
-    async fn expect_only_its_own_lines(witness: &mut Peer, attacker: &Peer) {
+    async fn expect_only_its_own_lines(observer: &mut Peer, attacker: &Peer) {
         let mut name = attacker.name().to_owned();
         loop {
-            let line = witness.line().await;
+            let line = observer.line().await;
             assert_harmless(&line);
             let rest = line.strip_prefix(&name);
             let rest = rest.unwrap_or_else(|| panic!("{line:?} does not begin with {name}"));
             if let Some(new) = rest.strip_prefix(" is now ") {
                 let parsed: Name = new.parse().expect("a name");
                 assert_eq!(parsed.as_str(), new);
-                assert_ne!(new, witness.name());
+                assert_ne!(new, observer.name());
                 name = new.to_owned();
             } else if rest == " has left" {
                 return;
@@ -238,39 +238,41 @@ mod random_input {
     #[tokio::test]
     async fn others_receive_attributed_lines() {
         let server = Server::start().await;
-        let [mut witness] = server.peers().await;
+        let [mut observer] = server.peers().await;
         let mut random = Random(0x2545_f491_4f6c_dd1d);
         for _ in 0..150 {
-            let mut attacker = server.newcomer(&mut [&mut witness]).await;
+            let mut attacker = server.newcomer(&mut [&mut observer]).await;
             for _ in 0..=random.below(4) {
                 let pieces = random.below(200);
-                attacker.send(random.hostile(witness.name(), pieces)).await;
+                attacker.send(random.hostile(observer.name(), pieces)).await;
             }
             attacker.half_close();
-            expect_only_its_own_lines(&mut witness, &attacker).await;
+            expect_only_its_own_lines(&mut observer, &attacker).await;
             assert_harmless(&attacker.whole_stream().await);
         }
-        witness.publish("nothing else was published", &mut []).await;
+        observer
+            .publish("nothing else was published", &mut [])
+            .await;
     }
 
     #[tokio::test]
     async fn answer_yields_a_valid_name() {
         let server = Server::asking().await;
-        let mut witness = server.connect().await;
-        witness.send("witness\n").await;
-        witness
-            .expect_line(&format!("* what is your name? (Enter for {witness})"))
+        let mut observer = server.connect().await;
+        observer.send("observer\n").await;
+        observer
+            .expect_line(&format!("* what is your name? (Enter for {observer})"))
             .await;
-        witness.expect_line("You are witness").await;
-        witness.set_name("witness");
+        observer.expect_line("You are observer").await;
+        observer.set_name("observer");
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         for _ in 0..150 {
             let mut attacker = server.connect().await;
-            attacker.send(random.hostile("witness", 30)).await;
+            attacker.send(random.hostile("observer", 30)).await;
             // Ends an open telnet command or line; a peer without a name takes its address.
             attacker.send(b"\xff\xf0\xff\xf0\n\n").await;
             attacker.half_close();
-            let arrival = witness.line().await;
+            let arrival = observer.line().await;
             let name = arrival.strip_suffix(" has arrived");
             let name = name.unwrap_or_else(|| panic!("{arrival:?}"));
             assert!(
@@ -279,10 +281,12 @@ mod random_input {
             );
             let name = name.to_owned();
             attacker.set_name(&name);
-            expect_only_its_own_lines(&mut witness, &attacker).await;
+            expect_only_its_own_lines(&mut observer, &attacker).await;
             assert_harmless(&attacker.whole_stream().await);
         }
-        witness.publish("nothing else was published", &mut []).await;
+        observer
+            .publish("nothing else was published", &mut [])
+            .await;
     }
 }
 
@@ -293,30 +297,30 @@ mod other_protocol {
     /// and nothing else, for every split of the opening into two reads.
     async fn assert_disconnects(opening: &[u8], goodbye: &str) {
         let server = Server::start().await;
-        let [mut witness] = server.peers().await;
+        let [mut observer] = server.peers().await;
         for split in 0..opening.len() {
-            let mut foreign = server.newcomer(&mut [&mut witness]).await;
+            let mut foreign = server.newcomer(&mut [&mut observer]).await;
             let (first, second) = opening.split_at(split);
             foreign.send(first).await;
             // Once this line is back, the first part has been read. It may have sufficed.
-            witness.send("meanwhile\n").await;
-            let meanwhile = format!("{witness}: meanwhile");
+            observer.send("meanwhile\n").await;
+            let meanwhile = format!("{observer}: meanwhile");
             let left = format!("{foreign} has left");
-            let mut received = vec![witness.line().await];
+            let mut received = vec![observer.line().await];
             if received[0] == left {
-                received.push(witness.line().await);
+                received.push(observer.line().await);
             }
             foreign.send(second).await;
             if received[0] == meanwhile {
-                received.push(witness.line().await);
+                received.push(observer.line().await);
             }
             received.sort_by_key(|line| *line == left);
             assert_eq!(received, [meanwhile.clone(), left]);
-            let told = foreign.rest().await;
-            let told = told
+            let goodbye_lines = foreign.rest().await;
+            let goodbye_lines = goodbye_lines
                 .strip_prefix(&format!("{meanwhile}\n"))
-                .unwrap_or(&told);
-            assert_eq!(told, goodbye);
+                .unwrap_or(&goodbye_lines);
+            assert_eq!(goodbye_lines, goodbye);
         }
     }
 
@@ -336,13 +340,13 @@ mod other_protocol {
     #[tokio::test]
     async fn long_http_request_is_not_published() {
         let server = Server::start().await;
-        let [mut witness] = server.peers().await;
-        let mut browser = server.newcomer(&mut [&mut witness]).await;
+        let [mut observer] = server.peers().await;
+        let mut browser = server.newcomer(&mut [&mut observer]).await;
         let target = "x".repeat(5000);
         let request = format!("GET /?{target} HTTP/1.1\r\nCookie: secret\r\n\r\n");
         browser.send(request).await;
         browser.half_close();
-        witness.expect_line(&format!("{browser} has left")).await;
+        observer.expect_line(&format!("{browser} has left")).await;
     }
 
     #[tokio::test]

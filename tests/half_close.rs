@@ -3,11 +3,11 @@
 use chat_tests::wire::{Peer, Server};
 
 /// The lines that a member receives until the departure of a peer, without the departure.
-async fn lines_until_departure(witness: &mut Peer, departing: &Peer) -> String {
+async fn lines_until_departure(observer: &mut Peer, departing: &Peer) -> String {
     let left = format!("{departing} has left");
     let mut received = String::new();
     loop {
-        let line = witness.line().await;
+        let line = observer.line().await;
         if line == left {
             return received;
         }
@@ -27,9 +27,9 @@ mod last_line {
             let mut b = server.newcomer(&mut [&mut a]).await;
             b.send(input).await;
             b.half_close();
-            let said = format!("{b}: one\n{b}: two\n");
-            assert_eq!(b.rest().await, said);
-            assert_eq!(lines_until_departure(&mut a, &b).await, said);
+            let published = format!("{b}: one\n{b}: two\n");
+            assert_eq!(b.rest().await, published);
+            assert_eq!(lines_until_departure(&mut a, &b).await, published);
         }
     }
 
@@ -61,20 +61,20 @@ mod stream {
         let writing = tokio::spawn(async move {
             tokio::io::AsyncWriteExt::write_all(&mut writer, input.as_bytes()).await
         });
-        let said: String = (0..lines).map(|n| format!("{b}: line {n}\n")).collect();
+        let published: String = (0..lines).map(|n| format!("{b}: line {n}\n")).collect();
         let (at_b, at_a) = tokio::join!(b.rest(), a.next_lines(lines + 1));
         writing
             .await
             .expect("no panic")
             .expect("the server reads all input");
         assert!(
-            at_b == said,
+            at_b == published,
             "{} bytes instead of {}",
             at_b.len(),
-            said.len()
+            published.len()
         );
         let left = format!("{b} has left\n");
-        assert!(at_a == said + &left, "{} bytes", at_a.len());
+        assert!(at_a == published + &left, "{} bytes", at_a.len());
     }
 
     #[tokio::test]
@@ -83,14 +83,14 @@ mod stream {
         let [mut a] = server.peers().await;
         let mut b = server.newcomer_with_small_buffer(&mut [&mut a]).await;
         // More than the socket buffers hold, less than the log holds.
-        let said = a.flood(6000).await;
+        let published = a.flood(6000).await;
         b.send("last words").await;
         b.half_close();
         a.expect_line(&format!("{b}: last words")).await;
         a.expect_line(&format!("{b} has left")).await;
         a.publish("after the departure", &mut []).await;
         let received = b.rest().await;
-        let expected = format!("{said}{b}: last words\n");
+        let expected = format!("{published}{b}: last words\n");
         assert!(
             received == expected,
             "{} of {} bytes",
@@ -115,8 +115,8 @@ mod stream {
     #[tokio::test]
     async fn is_complete_while_others_publish() {
         let server = Server::start().await;
-        let [mut a, mut talker] = server.peers().await;
-        let mut writer = talker.take_writer();
+        let [mut a, mut publisher] = server.peers().await;
+        let mut writer = publisher.take_writer();
         let writing_task = tokio::spawn(async move {
             // The test aborts this task at the end.
             while tokio::io::AsyncWriteExt::write_all(&mut writer, b"bla\n")
@@ -126,7 +126,7 @@ mod stream {
                 tokio::task::yield_now().await;
             }
         });
-        let reading = tokio::spawn(async move { talker.rest().await.len() });
+        let reading = tokio::spawn(async move { publisher.rest().await.len() });
         for round in 0..20 {
             let mut b = server.connect().await;
             b.send(format!("round {round}")).await;

@@ -74,17 +74,17 @@ mod suspended_process {
     #[tokio::test(start_paused = true)]
     async fn does_not_stall_a_reading_peer() {
         let hub = hub();
-        let talker = join(&hub, "talker");
+        let publisher = join(&hub, "publisher");
         let mut peer = Peer::connect_with(&hub, "mem:1", &SessionConfig::default(), 16);
         run_until_idle().await;
-        talker.publish(&"x".repeat(1000)).unwrap();
+        publisher.publish(&"x".repeat(1000)).unwrap();
         // The peer reads, and the deadline passes before the session runs again.
         sleep(20 * SECOND).await;
         peer.receive(16).await;
         advance(20 * SECOND).await;
         run_until_idle().await;
         assert!(!peer.has_ended());
-        peer.lines_until(&format!("talker: {}", "x".repeat(1000)))
+        peer.lines_until(&format!("publisher: {}", "x".repeat(1000)))
             .await;
     }
 }
@@ -157,13 +157,16 @@ mod removed_member {
         config.log_bytes = 0;
         config.announce_up_to = Some(0);
         let hub = Hub::new(config);
-        let mut gone = join(&hub, "gone");
-        hub.leave(gone.id(), LeaveReason::Kicked).unwrap();
+        let mut removed = join(&hub, "removed");
+        hub.leave(removed.id(), LeaveReason::Kicked).unwrap();
         let writer = join(&hub, "writer");
         for _ in 0..10_000 {
             writer.publish("the log moves on").unwrap();
         }
-        assert_eq!(gone.try_recv(), Ok(Delivery::Closed(LeaveReason::Kicked)));
+        assert_eq!(
+            removed.try_recv(),
+            Ok(Delivery::Closed(LeaveReason::Kicked))
+        );
     }
 }
 

@@ -12,10 +12,10 @@ fn text(length: usize) -> String {
 }
 
 /// Sends bytes in two parts. The session has read the first part before the second is sent.
-async fn send_split(peer: &mut Peer, bytes: &[u8], split: usize, witness: &mut Peer) {
+async fn send_split(peer: &mut Peer, bytes: &[u8], split: usize, observer: &mut Peer) {
     let (first, second) = bytes.split_at(split);
     peer.send(first).await;
-    witness.publish("first part read", &mut [peer]).await;
+    observer.publish("first part read", &mut [peer]).await;
     peer.send(second).await;
 }
 

@@ -44,30 +44,31 @@ mod join {
                 thread::spawn(move || {
                     start.wait();
                     let mut history = History::new();
-                    let mut here = Vec::new();
+                    let mut present = Vec::new();
                     for round in 0..100 {
                         let name = format!("t{thread}r{round}").parse().unwrap();
                         let (member, roster) = hub.join_with_roster(name, usize::MAX).unwrap();
                         assert_eq!(roster.names.last(), member.name().as_ref());
                         assert_eq!(roster.position, member.position());
                         history.add_roster(roster);
-                        here.push((Record::of(&member), member));
+                        present.push((Record::of(&member), member));
                         if round % 3 == 2 {
-                            let (mut record, mut member) = here.swap_remove(round % here.len());
+                            let (mut record, mut member) =
+                                present.swap_remove(round % present.len());
                             record.catch_up(&mut member);
                             history.add(record);
                         }
                     }
-                    (history, here)
+                    (history, present)
                 })
             })
             .collect();
         let mut history = History::new();
         let ended: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
         history.add_roster(hub.roster(usize::MAX));
-        for (part, here) in ended {
+        for (part, present) in ended {
             history.merge(part);
-            for (mut record, mut member) in here {
+            for (mut record, mut member) in present {
                 record.catch_up(&mut member);
                 history.add(record);
             }
@@ -376,8 +377,8 @@ mod session {
         peer.expect_line("panic:1 has arrived").await;
         peer.expect_line("panic:1 has left").await;
         assert_eq!(names(&hub), ["mem:1"]);
-        peer.send_line("still here").await;
-        peer.expect_line("mem:1: still here").await;
+        peer.send_line("still present").await;
+        peer.expect_line("mem:1: still present").await;
         // The name is free, and the hub works as before.
         let mut next = Peer::connect(&hub, "panic:1");
         next.expect_line("You are panic:1").await;

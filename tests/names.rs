@@ -6,10 +6,10 @@ use chat_tests::wire::{Peer, Server};
 const TAKEN: &str = "it is taken";
 
 /// Requests a name and expects a private refusal with this reason.
-async fn expect_refusal(peer: &mut Peer, name: &str, why: &str, witness: &mut Peer) {
+async fn expect_refusal(peer: &mut Peer, name: &str, why: &str, observer: &mut Peer) {
     peer.send(format!("/name {name}\n")).await;
     peer.expect_line(&format!("* name refused: {why}")).await;
-    peer.publish("name unchanged", &mut [witness]).await;
+    peer.publish("name unchanged", &mut [observer]).await;
 }
 
 mod taken_name {

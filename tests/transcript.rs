@@ -153,8 +153,8 @@ mod roster {
 
     #[tokio::test]
     async fn lists_fifty_names_and_a_count() {
-        let quiet = |hub: &mut HubConfig, _: &mut ServerConfig| hub.announce_up_to = Some(0);
-        let server = Server::with(quiet).await;
+        let unannounced = |hub: &mut HubConfig, _: &mut ServerConfig| hub.announce_up_to = Some(0);
+        let server = Server::with(unannounced).await;
         let mut peers: Vec<Peer> = Vec::new();
         for count in 0..54 {
             let mut peer = server.connect().await;

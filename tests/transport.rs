@@ -64,8 +64,8 @@ impl DeliverHalf for To {
 
 /// Both ends of [`Channels`].
 fn channels() -> (Channels, mpsc::Sender<Vec<String>>, mpsc::Receiver<String>) {
-    let ((say, said), (tell, told)) = (mpsc::channel(8), mpsc::channel(8));
-    (Channels(said, tell), say, told)
+    let ((input, inputs), (outputs, output)) = (mpsc::channel(8), mpsc::channel(8));
+    (Channels(inputs, outputs), input, output)
 }
 
 mod messages {
@@ -74,25 +74,25 @@ mod messages {
     #[tokio::test]
     async fn behave_like_lines() {
         let hub = hub();
-        let (transport, say, mut told) = channels();
+        let (transport, input, mut output) = channels();
         let session = spawn(&hub, "fake:1", transport, &SessionConfig::default());
-        assert_eq!(next_text(&mut told).await, "You are fake:1\n");
+        assert_eq!(next_text(&mut output).await, "You are fake:1\n");
         let messages = ["hi", "one\ntwo\n", "", "\x1b[2J"];
-        say.send(messages.map(String::from).into()).await.unwrap();
+        input.send(messages.map(String::from).into()).await.unwrap();
         let expected = "fake:1: hi\nfake:1: one\nfake:1: two\nfake:1: \nfake:1: [2J\n";
-        assert_eq!(next_text(&mut told).await, expected);
-        drop(say);
-        assert_eq!(next_text(&mut told).await, "closed: left");
+        assert_eq!(next_text(&mut output).await, expected);
+        drop(input);
+        assert_eq!(next_text(&mut output).await, "closed: left");
         let ended = within(DEADLINE, "ending", session).await.unwrap();
         assert_eq!(ended, Ok(LeaveReason::Left));
-        assert_eq!(told.recv().await, None, "the transport was dropped");
+        assert_eq!(output.recv().await, None, "the transport was dropped");
         assert_eq!(hub.stats().members, 0);
     }
 
     #[tokio::test]
     async fn share_a_hub_with_streams() {
         let hub = hub();
-        let (fake, say, mut told) = channels();
+        let (fake, input, mut output) = channels();
         let (in_memory, mut stream) = memory::pair(CAPACITY);
         let transports: [(&str, Box<dyn Transport>); 2] =
             [("fake:1", Box::new(fake)), ("mem:1", Box::new(in_memory))];
@@ -102,7 +102,7 @@ mod messages {
                 yield_now().await;
             }
         }
-        say.send(vec!["hi".into()]).await.unwrap();
+        input.send(vec!["hi".into()]).await.unwrap();
         while hub.stats().published == 0 {
             yield_now().await;
         }
@@ -113,7 +113,7 @@ mod messages {
         within(DEADLINE, "reading", reading).await.unwrap();
         let mut in_messages = String::new();
         while !in_messages.ends_with("has left\n") {
-            in_messages += &next_text(&mut told).await;
+            in_messages += &next_text(&mut output).await;
         }
         let messages = "fake:1: hi\nmem:1: hello\n";
         assert_eq!(
@@ -219,9 +219,9 @@ mod lines {
     #[tokio::test]
     async fn received_together_stay_adjacent() {
         let hub = hub();
-        let (fake, say, mut told) = channels();
+        let (fake, input, mut output) = channels();
         spawn(&hub, "fake:1", fake, &SessionConfig::default());
-        tokio::spawn(async move { while told.recv().await.is_some() {} });
+        tokio::spawn(async move { while output.recv().await.is_some() {} });
         let mut peer = Peer::connect(&hub, "mem:1");
         while hub.stats().members < 2 {
             yield_now().await;
@@ -238,7 +238,7 @@ mod lines {
             record.catch_up(&mut observer);
             let before = record.lines().len();
             match sender {
-                "fake:1" => say.send(lines.clone()).await.unwrap(),
+                "fake:1" => input.send(lines.clone()).await.unwrap(),
                 _ => peer.send(&(lines.join("\n") + "\n")).await,
             }
             let published = hub.stats().published + lines.len() as u64 + 1;
@@ -287,10 +287,10 @@ mod close {
     #[tokio::test(start_paused = true)]
     async fn has_a_deadline() {
         let hub = hub();
-        let (say, said) = mpsc::channel(1);
-        let transport = Halves(From(said), NeverCloses);
+        let (input, inputs) = mpsc::channel(1);
+        let transport = Halves(From(inputs), NeverCloses);
         let session = spawn(&hub, "fake:1", transport, &SessionConfig::default());
-        say.send(vec!["/quit".into()]).await.unwrap();
+        input.send(vec!["/quit".into()]).await.unwrap();
         // The longest timeout of the configuration is five minutes.
         let day = Duration::from_secs(86_400);
         let ended = within(day, "ending", session).await.unwrap();

@@ -120,20 +120,20 @@ mod stream {
 
     #[tokio::test]
     async fn drains_once_after_close() {
-        for (log_bytes, loses) in [(8 << 20, false), (0, true)] {
+        for (log_bytes, overrun) in [(8 << 20, false), (0, true)] {
             let mut config = HubConfig::default();
             config.log_bytes = log_bytes;
             let hub = Hub::new(config);
             let fast = tokio::spawn(read(join(&hub, "fast"), 0));
             let slow: Vec<_> = (0..3).map(|n| join(&hub, &format!("slow{n}"))).collect();
-            let gone = join(&hub, "gone");
+            let removed = join(&hub, "removed");
             for line in 0..10_000 {
                 slow[0].publish(&line.to_string()).unwrap();
                 if line % 10 == 0 {
                     yield_now().await;
                 }
                 if line == 5_000 {
-                    hub.leave(gone.id(), LeaveReason::Kicked).unwrap();
+                    hub.leave(removed.id(), LeaveReason::Kicked).unwrap();
                 }
             }
             hub.close();
@@ -142,7 +142,7 @@ mod stream {
             for (method, member) in slow.into_iter().enumerate() {
                 let record = read(member, method).await;
                 assert_eq!(record.closed(), Some(LeaveReason::Closed));
-                assert_eq!(record.missed() > 0, loses);
+                assert_eq!(record.missed() > 0, overrun);
                 assert_eq!(record.next(), hub.stats().position);
                 history.add(record);
             }
@@ -150,9 +150,9 @@ mod stream {
             assert_eq!(fast.missed(), 0);
             history.add(fast);
             // A member that left before the close keeps its own reason.
-            let gone = read(gone, 0).await;
-            assert_eq!(gone.closed(), Some(LeaveReason::Kicked));
-            history.add(gone);
+            let removed = read(removed, 0).await;
+            assert_eq!(removed.closed(), Some(LeaveReason::Kicked));
+            history.add(removed);
             history.check().unwrap();
         }
     }

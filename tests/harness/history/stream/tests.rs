@@ -6,10 +6,10 @@ use chat_core::{Hub, HubConfig};
 /// The record of a member that missed nothing, and the roster at its beginning.
 fn observer() -> (Record, Roster) {
     let hub = Hub::new(HubConfig::default());
-    let (mut eye, roster) = hub
-        .join_with_roster("eye".parse().unwrap(), usize::MAX)
+    let (mut observer, roster) = hub
+        .join_with_roster("observer".parse().unwrap(), usize::MAX)
         .unwrap();
-    let mut record = Record::of(&eye);
+    let mut record = Record::of(&observer);
     let ann = hub.join("ann".parse().unwrap()).unwrap();
     let bob = hub.join("bob".parse().unwrap()).unwrap();
     for text in ["a", "b", "c"] {
@@ -19,17 +19,17 @@ fn observer() -> (Record, Roster) {
     drop(bob);
     ann.publish("d").unwrap();
     hub.close();
-    record.catch_up(&mut eye);
+    record.catch_up(&mut observer);
     (record, roster)
 }
 
 /// The whole stream of ann.
 const ANN: &str = "\
 You are ann
-Here now: eye
+Here now: observer
 bob has arrived
 ann: a
-* here now: eye, ann, bob
+* here now: observer, ann, bob
 ann: b
 ann: c
 ann is now eve
@@ -40,7 +40,7 @@ eve: d
 
 const BOB: &str = "\
 You are bob
-Here now: eye, ann
+Here now: observer, ann
 ann: a
 * 2 messages skipped
 ann is now eve
@@ -129,14 +129,14 @@ mod roster {
 
     #[test]
     fn at_a_wrong_position_fails() {
-        let late = ANN.replace("* here now: eye, ann, bob\n", "");
+        let late = ANN.replace("* here now: observer, ann, bob\n", "");
         let late = late.replace(
             "bob has left\n",
-            "bob has left\n* here now: eye, ann, bob\n",
+            "bob has left\n* here now: observer, ann, bob\n",
         );
         assert!(follow("ann", &late).unwrap_err().contains("the roster is"));
         // The position of this roster is inside the gap before it.
-        let missed = BOB.replace("skipped\n", "skipped\n* here now: eye, ann, bob\n");
+        let missed = BOB.replace("skipped\n", "skipped\n* here now: observer, ann, bob\n");
         assert_eq!(follow("bob", &missed).unwrap().rosters, 1);
     }
 }
