@@ -169,7 +169,7 @@ mod memory {
         let rest = peer.rest().await;
         let bytes: usize = rest.iter().map(|line| line.len() + 1).sum();
         let gaps: Vec<_> = rest.iter().filter(|line| line.starts_with("* ")).collect();
-        // The rest of a line, the content of the log, and one gap before each.
+        // The peer receives the rest of one line, gap notices and the content of the log.
         assert!(
             gaps.len() <= 2 && bytes < 6_000,
             "{} gaps in {bytes} bytes",

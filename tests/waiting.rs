@@ -4,21 +4,13 @@
 use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Member, TryRecvError};
 use chat_tests::history::{History, ReadMethod, Record};
 use chat_tests::memory::{CAPACITY, DEADLINE, Peer, asking, hub, join};
-use chat_tests::within;
-use std::future::Future;
+use chat_tests::{poll_once, within};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::sync::mpsc;
-use tokio::task::coop::unconstrained;
 use tokio::task::{JoinSet, yield_now};
 use tokio_stream::{Stream, StreamExt};
-
-/// Polls a future once and drops it.
-fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    // Without `unconstrained`, tokio's task budget could return `Pending` for a ready item.
-    pin!(unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
-}
 
 /// Reads to the end with one of the read methods, then asserts that each method reports the end.
 async fn read(mut member: Member, method: usize) -> Record {

@@ -1,12 +1,12 @@
 //! The test harness: peers that send bytes over TCP, peers in memory, and the history checker.
 
-mod deadline;
+mod futures;
 
 pub mod history;
 pub mod memory;
 pub mod wire;
 
-pub use deadline::within;
+pub use futures::{poll_once, within};
 
 /// Runs the code of the README as doctests.
 #[cfg(doctest)]

@@ -8,14 +8,14 @@ mod slot;
 
 use chat_core::{Batch, Delivery, Hub, HubConfig, Member, Name, TryRecvError};
 use chat_tests::history::{History, owned_items};
+use chat_tests::poll_once;
 use ops::{NAMES, Op, ReadMethod, texts};
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use reference::{Model, Outcome};
 use slot::MemberSlot;
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tokio_stream::Stream;
 
@@ -310,11 +310,6 @@ impl System {
         };
         assert!(behind.contains(&stats.behind), "{behind:?} in {stats:?}");
     }
-}
-
-/// Polls a future once and drops it.
-fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// The items of a batch, whose number must be `items`.

@@ -1,8 +1,17 @@
-//! Deadlines for futures that a test awaits.
+//! Polling and awaiting futures in a test.
 
 use std::fmt::Display;
 use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::task::coop::unconstrained;
+
+/// Polls a future once and drops it.
+pub fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    // Without `unconstrained`, tokio's task budget could return `Pending` for a ready item.
+    pin!(unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
+}
 
 /// Awaits a future.
 ///
