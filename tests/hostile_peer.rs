@@ -25,7 +25,7 @@ mod notices {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn unread_ones_are_bounded_and_counted() {
+    async fn are_bounded_and_counted_unread() {
         for naming in [Naming::Given, Naming::Ask] {
             let hub = hub();
             let mut config = SessionConfig::default();
