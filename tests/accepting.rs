@@ -1,5 +1,4 @@
-//! A listener that fails: which errors the server takes for one connection's, and how long it waits
-//! after the others.
+//! Accept errors: errors of one connection are retried at once, other errors pause accepting.
 
 use chat_core::transport::memory::{self, MemoryTransport};
 use chat_core::{Hub, HubConfig, Name};
@@ -11,20 +10,22 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Gives these, one after the other, and says when it was asked.
-struct Script {
+/// A listener that returns these results in order and reports the time of each `accept`.
+struct ScriptedListener {
     results: VecDeque<Option<ErrorKind>>,
     asked: mpsc::UnboundedSender<Instant>,
 }
 
-impl Listener for Script {
+impl Listener for ScriptedListener {
     type Transport = MemoryTransport;
 
     async fn accept(&mut self) -> io::Result<Incoming<MemoryTransport>> {
         let Some(result) = self.results.pop_front() else {
             return pending().await;
         };
-        self.asked.send(Instant::now()).expect("somebody counts");
+        self.asked
+            .send(Instant::now())
+            .expect("the test reads the times");
         match result {
             Some(error) => Err(error.into()),
             None => {
@@ -36,62 +37,73 @@ impl Listener for Script {
     }
 }
 
-/// How long the server waits before each further look, in milliseconds.
-async fn waits(results: impl IntoIterator<Item = Option<ErrorKind>>) -> Vec<u128> {
+/// The pauses between the calls of `accept`, in milliseconds.
+async fn pauses(results: impl IntoIterator<Item = Option<ErrorKind>>) -> Vec<u128> {
     let (asked, mut times) = mpsc::unbounded_channel();
     let results = results.into_iter().collect();
-    let script = Script { results, asked };
+    let listener = ScriptedListener { results, asked };
     let hub = Hub::new(HubConfig::default());
-    let over = tokio::time::sleep(Duration::from_secs(60));
-    serve(script, hub, ServerConfig::default(), over).await;
+    let shutdown = tokio::time::sleep(Duration::from_secs(60));
+    serve(listener, hub, ServerConfig::default(), shutdown).await;
     let mut last = None;
-    let mut waits = Vec::new();
+    let mut pauses = Vec::new();
     while let Ok(time) = times.try_recv() {
         let before = last.replace(time);
-        waits.extend(before.map(|before: Instant| (time - before).as_millis()));
+        pauses.extend(before.map(|before: Instant| (time - before).as_millis()));
     }
-    waits
+    pauses
 }
 
 const EXHAUSTED: Option<ErrorKind> = Some(ErrorKind::Other);
-const GONE: Option<ErrorKind> = Some(ErrorKind::ConnectionAborted);
+const ABORTED: Option<ErrorKind> = Some(ErrorKind::ConnectionAborted);
 const PEER: Option<ErrorKind> = None;
 
-#[tokio::test(start_paused = true)]
-async fn without_descriptors_it_waits_twice_as_long_each_time_up_to_a_second() {
-    let waits = waits([EXHAUSTED; 11]).await;
-    assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000]);
-}
+mod exhaustion {
+    use super::*;
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_comes_ends_that() {
-    let results = [EXHAUSTED, EXHAUSTED, PEER, EXHAUSTED, EXHAUSTED, EXHAUSTED];
-    assert_eq!(waits(results).await, [10, 20, 0, 10, 20]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_connection_that_fails_holds_up_no_other() {
-    for error in [
-        ErrorKind::ConnectionAborted,
-        ErrorKind::ConnectionReset,
-        ErrorKind::ConnectionRefused,
-        ErrorKind::InvalidData,
-    ] {
-        assert_eq!(waits([Some(error), PEER, PEER]).await, [0, 0], "{error}");
+    #[tokio::test(start_paused = true)]
+    async fn doubles_the_pause_to_one_second() {
+        let pauses = pauses([EXHAUSTED; 11]).await;
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000]);
     }
-    // Nor does it make the pauses of others shorter or longer.
-    assert_eq!(waits([EXHAUSTED, GONE, EXHAUSTED, PEER]).await, [10, 0, 20]);
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_with_an_accepted_peer() {
+        let results = [EXHAUSTED, EXHAUSTED, PEER, EXHAUSTED, EXHAUSTED, EXHAUSTED];
+        assert_eq!(pauses(results).await, [10, 20, 0, 10, 20]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pause_ends_on_shutdown() {
+        let (asked, _times) = mpsc::unbounded_channel();
+        let results = [EXHAUSTED; 9].into_iter().collect();
+        let listener = ScriptedListener { results, asked };
+        let hub = Hub::new(HubConfig::default());
+        let start = Instant::now();
+        // During the one-second pause that begins after 1,270 ms.
+        let shutdown = tokio::time::sleep(Duration::from_millis(1500));
+        serve(listener, hub, ServerConfig::default(), shutdown).await;
+        assert_eq!(start.elapsed().as_millis(), 1500);
+    }
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_waits_for_descriptors_still_hears_that_it_is_over() {
-    let (asked, _times) = mpsc::unbounded_channel();
-    let results = [EXHAUSTED; 9].into_iter().collect();
-    let script = Script { results, asked };
-    let hub = Hub::new(HubConfig::default());
-    let start = Instant::now();
-    // In the pause of a second that begins after 1,270 ms.
-    let over = tokio::time::sleep(Duration::from_millis(1500));
-    serve(script, hub, ServerConfig::default(), over).await;
-    assert_eq!(start.elapsed().as_millis(), 1500);
+mod connection_error {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn causes_no_pause() {
+        for error in [
+            ErrorKind::ConnectionAborted,
+            ErrorKind::ConnectionReset,
+            ErrorKind::ConnectionRefused,
+            ErrorKind::InvalidData,
+        ] {
+            assert_eq!(pauses([Some(error), PEER, PEER]).await, [0, 0], "{error}");
+        }
+        // Such an error leaves the pause after other errors as it was.
+        assert_eq!(
+            pauses([EXHAUSTED, ABORTED, EXHAUSTED, PEER]).await,
+            [10, 0, 20]
+        );
+    }
 }

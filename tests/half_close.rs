@@ -1,176 +1,192 @@
-//! The end of a peer's input: everything said before it arrives, also at the peer itself.
+//! The end of a peer's input: every line sent before it reaches all members, the sender included.
 
 use chat_tests::wire::{Peer, Server};
 
-/// Everything that was said between the arrival and the leaving of a peer, as another hears it.
-async fn heard_until_left(witness: &mut Peer, leaver: &Peer) -> String {
-    let left = format!("{leaver} has left");
-    let mut heard = String::new();
+/// The lines that a member receives until the departure of a peer, without the departure.
+async fn lines_until_departure(observer: &mut Peer, departing: &Peer) -> String {
+    let left = format!("{departing} has left");
+    let mut received = String::new();
     loop {
-        let line = witness.line().await;
+        let line = observer.line().await;
         if line == left {
-            return heard;
+            return received;
         }
-        heard += &line;
-        heard.push('\n');
+        received += &line;
+        received.push('\n');
     }
 }
 
-#[tokio::test]
-async fn ones_own_last_line_comes_back_before_the_end() {
-    let server = Server::start().await;
-    let [mut a] = server.room().await;
-    for input in ["one\ntwo\n", "one\ntwo", "one\r\ntwo\r"] {
-        let mut b = server.newcomer(&mut [&mut a]).await;
-        b.send(input).await;
-        b.half_close();
-        let said = format!("{b}: one\n{b}: two\n");
-        assert_eq!(b.rest().await, said);
-        assert_eq!(heard_until_left(&mut a, &b).await, said);
-    }
-}
+mod last_line {
+    use super::*;
 
-#[tokio::test]
-async fn input_that_has_ended_before_the_greeting_is_published() {
-    let server = Server::start().await;
-    let [mut a] = server.room().await;
-    let mut b = server.connect().await;
-    b.send("in a hurry").await;
-    b.half_close();
-    let expected = format!("You are {b}\nHere now: {a}\n{b}: in a hurry\n");
-    assert_eq!(b.whole_stream().await, expected);
-    for line in [" has arrived", ": in a hurry", " has left"] {
-        a.expect_line(&format!("{b}{line}")).await;
-    }
-}
-
-#[tokio::test]
-async fn a_long_input_comes_back_whole() {
-    let server = Server::start().await;
-    let [mut a, mut b] = server.room().await;
-    let lines = 20_000;
-    let mut writer = b.take_writer();
-    let input: String = (0..lines).map(|n| format!("line {n}\n")).collect();
-    let writing = tokio::spawn(async move {
-        tokio::io::AsyncWriteExt::write_all(&mut writer, input.as_bytes()).await
-    });
-    let said: String = (0..lines).map(|n| format!("{b}: line {n}\n")).collect();
-    let (at_b, at_a) = tokio::join!(b.rest(), a.next_lines(lines + 1));
-    writing.await.expect("no panic").expect("it is taken");
-    assert!(
-        at_b == said,
-        "{} bytes instead of {}",
-        at_b.len(),
-        said.len()
-    );
-    let left = format!("{b} has left\n");
-    assert!(at_a == said + &left, "{} bytes", at_a.len());
-}
-
-#[tokio::test]
-async fn who_ends_far_behind_still_gets_all_up_to_its_leaving() {
-    let server = Server::start().await;
-    let [mut a] = server.room().await;
-    let mut b = server.narrow_newcomer(&mut [&mut a]).await;
-    // More than the system keeps for it, less than the log.
-    let said = a.flood(6000).await;
-    b.send("last words").await;
-    b.half_close();
-    a.expect_line(&format!("{b}: last words")).await;
-    a.expect_line(&format!("{b} has left")).await;
-    a.say("too late", &mut []).await;
-    let heard = b.rest().await;
-    let expected = format!("{said}{b}: last words\n");
-    assert!(
-        heard == expected,
-        "{} of {} bytes",
-        heard.len(),
-        expected.len()
-    );
-}
-
-#[tokio::test]
-async fn who_has_ended_hears_nothing_said_after_its_leaving() {
-    let server = Server::start().await;
-    let [mut a, mut b] = server.room().await;
-    b.half_close();
-    a.expect_line(&format!("{b} has left")).await;
-    // It has not read anything yet.
-    for _ in 0..100 {
-        a.say("without you", &mut []).await;
-    }
-    b.expect_end().await;
-}
-
-#[tokio::test]
-async fn who_ends_while_others_talk_hears_all_up_to_its_leaving() {
-    let server = Server::start().await;
-    let [mut a, mut talker] = server.room().await;
-    let mut writer = talker.take_writer();
-    let talking = tokio::spawn(async move {
-        // Until it is stopped.
-        while tokio::io::AsyncWriteExt::write_all(&mut writer, b"bla\n")
-            .await
-            .is_ok()
-        {
-            tokio::task::yield_now().await;
+    #[tokio::test]
+    async fn returns_before_the_end() {
+        let server = Server::start().await;
+        let [mut a] = server.peers().await;
+        for input in ["one\ntwo\n", "one\ntwo", "one\r\ntwo\r"] {
+            let mut b = server.newcomer(&mut [&mut a]).await;
+            b.send(input).await;
+            b.half_close();
+            let published = format!("{b}: one\n{b}: two\n");
+            assert_eq!(b.rest().await, published);
+            assert_eq!(lines_until_departure(&mut a, &b).await, published);
         }
-    });
-    let hearing = tokio::spawn(async move { talker.rest().await.len() });
-    for round in 0..20 {
+    }
+
+    #[tokio::test]
+    async fn is_published_before_the_greeting() {
+        let server = Server::start().await;
+        let [mut a] = server.peers().await;
         let mut b = server.connect().await;
-        b.send(format!("round {round}")).await;
+        b.send("in a hurry").await;
         b.half_close();
-        let stream = b.whole_stream().await;
-        let arrival = format!("{b} has arrived");
-        while a.line().await != arrival {}
-        let heard = heard_until_left(&mut a, &b).await;
-        let rest = stream
-            .strip_prefix(&format!("You are {b}\n"))
-            .expect("the greeting");
-        let (_, rest) = rest.split_once('\n').expect("the roster");
-        assert_eq!(rest, heard);
-        assert!(heard.contains(&format!("{b}: round {round}\n")));
-    }
-    talking.abort();
-    assert!(hearing.await.expect("no panic") > 0);
-}
-
-#[tokio::test]
-async fn who_breaks_off_leaves_once() {
-    let server = Server::start().await;
-    let [mut a] = server.room().await;
-    for _ in 0..20 {
-        let mut b = server.newcomer(&mut [&mut a]).await;
-        b.say("hello", &mut [&mut a]).await;
-        // It does not read these: the system resets the connection when it closes.
-        a.say("one", &mut []).await;
-        b.reset();
-        let left = a.line().await;
-        assert!(left.ends_with(" has left"), "{left:?}");
-        a.say("once", &mut []).await;
-    }
-}
-
-#[tokio::test]
-async fn who_closes_with_unread_input_leaves_once() {
-    let server = Server::start().await;
-    let [mut a] = server.room().await;
-    for _ in 0..20 {
-        let mut b = server.newcomer(&mut [&mut a]).await;
-        let left = format!("{b} has left");
-        for _ in 0..50 {
-            a.say("something to read", &mut []).await;
+        let expected = format!("You are {b}\nHere now: {a}\n{b}: in a hurry\n");
+        assert_eq!(b.whole_stream().await, expected);
+        for line in [" has arrived", ": in a hurry", " has left"] {
+            a.expect_line(&format!("{b}{line}")).await;
         }
-        b.send("last words\nunfin").await;
+    }
+}
+
+mod stream {
+    use super::*;
+
+    #[tokio::test]
+    async fn returns_a_long_input_whole() {
+        let server = Server::start().await;
+        let [mut a, mut b] = server.peers().await;
+        let lines = 20_000;
+        let mut writer = b.take_writer();
+        let input: String = (0..lines).map(|n| format!("line {n}\n")).collect();
+        let writing = tokio::spawn(async move {
+            tokio::io::AsyncWriteExt::write_all(&mut writer, input.as_bytes()).await
+        });
+        let published: String = (0..lines).map(|n| format!("{b}: line {n}\n")).collect();
+        let (at_b, at_a) = tokio::join!(b.rest(), a.next_lines(lines + 1));
+        writing
+            .await
+            .expect("no panic")
+            .expect("the server reads all input");
+        assert!(
+            at_b == published,
+            "{} bytes instead of {}",
+            at_b.len(),
+            published.len()
+        );
+        let left = format!("{b} has left\n");
+        assert!(at_a == published + &left, "{} bytes", at_a.len());
+    }
+
+    #[tokio::test]
+    async fn delivers_a_large_backlog() {
+        let server = Server::start().await;
+        let [mut a] = server.peers().await;
+        let mut b = server.newcomer_with_small_buffer(&mut [&mut a]).await;
+        // More than the socket buffers hold, less than the log holds.
+        let published = a.flood(6000).await;
+        b.send("last words").await;
+        b.half_close();
         a.expect_line(&format!("{b}: last words")).await;
-        drop(b);
-        let mut heard = vec![a.line().await];
-        while heard.last() != Some(&left) {
-            // The end may overtake the reset, so this may count as a line.
-            assert!(heard.len() < 2, "{heard:?}");
-            heard.push(a.line().await);
+        a.expect_line(&format!("{b} has left")).await;
+        a.publish("after the departure", &mut []).await;
+        let received = b.rest().await;
+        let expected = format!("{published}{b}: last words\n");
+        assert!(
+            received == expected,
+            "{} of {} bytes",
+            received.len(),
+            expected.len()
+        );
+    }
+
+    #[tokio::test]
+    async fn ends_at_the_departure() {
+        let server = Server::start().await;
+        let [mut a, mut b] = server.peers().await;
+        b.half_close();
+        a.expect_line(&format!("{b} has left")).await;
+        // The peer has not read anything yet.
+        for _ in 0..100 {
+            a.publish("after the departure", &mut []).await;
         }
-        a.say("once", &mut []).await;
+        b.expect_end().await;
+    }
+
+    #[tokio::test]
+    async fn is_complete_while_others_publish() {
+        let server = Server::start().await;
+        let [mut a, mut publisher] = server.peers().await;
+        let mut writer = publisher.take_writer();
+        let writing_task = tokio::spawn(async move {
+            // The test aborts this task at the end.
+            while tokio::io::AsyncWriteExt::write_all(&mut writer, b"bla\n")
+                .await
+                .is_ok()
+            {
+                tokio::task::yield_now().await;
+            }
+        });
+        let reading = tokio::spawn(async move { publisher.rest().await.len() });
+        for round in 0..20 {
+            let mut b = server.connect().await;
+            b.send(format!("round {round}")).await;
+            b.half_close();
+            let stream = b.whole_stream().await;
+            let arrival = format!("{b} has arrived");
+            while a.line().await != arrival {}
+            let received = lines_until_departure(&mut a, &b).await;
+            let rest = stream
+                .strip_prefix(&format!("You are {b}\n"))
+                .expect("the greeting");
+            let (_, rest) = rest.split_once('\n').expect("the roster");
+            assert_eq!(rest, received);
+            assert!(received.contains(&format!("{b}: round {round}\n")));
+        }
+        writing_task.abort();
+        assert!(reading.await.expect("no panic") > 0);
+    }
+}
+
+mod connection {
+    use super::*;
+
+    #[tokio::test]
+    async fn reset_announces_one_departure() {
+        let server = Server::start().await;
+        let [mut a] = server.peers().await;
+        for _ in 0..20 {
+            let mut b = server.newcomer(&mut [&mut a]).await;
+            b.publish("hello", &mut [&mut a]).await;
+            // The peer does not read this line, so closing resets the connection.
+            a.publish("one", &mut []).await;
+            b.reset();
+            let left = a.line().await;
+            assert!(left.ends_with(" has left"), "{left:?}");
+            a.publish("one departure only", &mut []).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn close_announces_one_departure() {
+        let server = Server::start().await;
+        let [mut a] = server.peers().await;
+        for _ in 0..20 {
+            let mut b = server.newcomer(&mut [&mut a]).await;
+            let left = format!("{b} has left");
+            for _ in 0..50 {
+                a.publish("something to read", &mut []).await;
+            }
+            b.send("last words\nunfin").await;
+            a.expect_line(&format!("{b}: last words")).await;
+            drop(b);
+            let mut received = vec![a.line().await];
+            while received.last() != Some(&left) {
+                // The end of the stream may be read before the reset, which completes the
+                // unfinished line.
+                assert!(received.len() < 2, "{received:?}");
+                received.push(a.line().await);
+            }
+            a.publish("one departure only", &mut []).await;
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What one peer can do to the hub, to others and to itself: nothing that it should not.
+//! Input and timing of a hostile peer: memory stays bounded, and other members are unaffected.
 
 use async_trait::async_trait;
 use chat_core::session::{Naming, SessionConfig};
@@ -7,7 +7,7 @@ use chat_core::transport::{
 };
 use chat_core::{Delivery, Hub, HubConfig, LeaveReason};
 use chat_tests::history::Record;
-use chat_tests::memory::{CAPACITY, Peer, all_idle, join, spawn};
+use chat_tests::memory::{CAPACITY, Peer, asking, hub, join, run_until_idle, spawn};
 use std::io;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -15,161 +15,181 @@ use tokio::time::{advance, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn hub() -> Hub {
-    Hub::new(HubConfig::default())
-}
-
-fn asking() -> SessionConfig {
-    let mut config = SessionConfig::default();
-    config.naming = Naming::Ask;
-    config
-}
-
-/// The number in a line, which has one.
+/// The digits of a line as one number.
 fn number(line: &str) -> usize {
     let digits: String = line.chars().filter(char::is_ascii_digit).collect();
-    digits.parse().expect("there is a number")
+    digits.parse().expect("the line has a number")
 }
 
-#[tokio::test(start_paused = true)]
-async fn notices_for_a_peer_that_reads_none_are_bounded_and_those_left_out_are_counted() {
-    for naming in [Naming::Given, Naming::Ask] {
-        let hub = hub();
-        let mut config = SessionConfig::default();
-        config.naming = naming;
-        let mut peer = Peer::connect_with(&hub, "mem:1", &config, 4096);
-        let sent = 100_000;
-        for _ in 0..sent / 1000 {
-            peer.send(&"/nonsense\n".repeat(1000)).await;
+mod notices {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn are_bounded_and_counted_unread() {
+        for naming in [Naming::Given, Naming::Ask] {
+            let hub = hub();
+            let mut config = SessionConfig::default();
+            config.naming = naming;
+            let mut peer = Peer::connect_with(&hub, "mem:1", &config, 4096);
+            let sent = 100_000;
+            for _ in 0..sent / 1000 {
+                peer.send(&"/nonsense\n".repeat(1000)).await;
+            }
+            run_until_idle().await;
+            peer.half_close().await;
+            let received = peer.rest().await;
+            let answers = received
+                .iter()
+                .filter(|line| line.contains("unknown command"));
+            let skipped = received
+                .iter()
+                .filter(|line| line.ends_with("notices skipped"));
+            let skipped: usize = skipped.map(|line| number(line)).sum();
+            assert_eq!(answers.count() + skipped, sent, "{naming:?}");
+            let bytes: usize = received.iter().map(|line| line.len() + 1).sum();
+            assert!(bytes < 64 * 1024, "{bytes} bytes were buffered, {naming:?}");
         }
-        all_idle().await;
-        peer.finish().await;
-        let heard = peer.rest().await;
-        let answers = heard.iter().filter(|line| line.contains("unknown command"));
-        let skipped = heard
-            .iter()
-            .filter(|line| line.ends_with("notices skipped"));
-        let skipped: usize = skipped.map(|line| number(line)).sum();
-        assert_eq!(answers.count() + skipped, sent, "{naming:?}");
-        let bytes: usize = heard.iter().map(|line| line.len() + 1).sum();
-        assert!(bytes < 64 * 1024, "{bytes} bytes were kept, {naming:?}");
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_was_let_go_without_a_name_cannot_join_any_more() {
-    let hub = hub();
-    let peer = Peer::connect_with(&hub, "mem:1", &asking(), CAPACITY);
-    let mut peer = peer.within(3600 * SECOND);
-    peer.until("* no name for 1m, goodbye").await;
-    peer.say("ghost").await;
-    peer.say("I am here").await;
-    assert_eq!(peer.ended().await, LeaveReason::Nameless);
-    assert_eq!(hub.position(), 0, "nobody came, nothing was said");
-}
+mod unnamed_peer {
+    use super::*;
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_read_while_the_process_stood_still_is_not_cut() {
-    let hub = hub();
-    let talker = join(&hub, "talker");
-    let mut peer = Peer::connect_with(&hub, "mem:1", &SessionConfig::default(), 16);
-    all_idle().await;
-    talker.publish(&"x".repeat(1000)).unwrap();
-    // Stuck, and then both at once: it has read, and the time is over.
-    sleep(20 * SECOND).await;
-    peer.listen(16).await;
-    advance(20 * SECOND).await;
-    all_idle().await;
-    assert!(!peer.is_over());
-    peer.until(&format!("talker: {}", "x".repeat(1000))).await;
-}
-
-/// Input that was sent before the connection broke, and a writer that finds that it has.
-struct Broken(Option<String>);
-
-impl Transport for Broken {
-    fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
-        (self, Box::new(Gone))
+    #[tokio::test(start_paused = true)]
+    async fn cannot_join_after_its_timeout() {
+        let hub = hub();
+        let peer = Peer::connect_with(&hub, "mem:1", &asking(), CAPACITY);
+        let mut peer = peer.with_deadline(3600 * SECOND);
+        peer.lines_until("* no name for 1m, goodbye").await;
+        peer.send_line("ghost").await;
+        peer.send_line("I am here").await;
+        assert_eq!(peer.ended().await, LeaveReason::Nameless);
+        assert_eq!(hub.position(), 0, "no arrival and no message");
     }
 }
 
-#[async_trait]
-impl ReceiveHalf for Broken {
-    async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
-        // Not at once: the other half is the first to know.
-        sleep(SECOND).await;
-        let Some(input) = self.0.take() else {
-            return Ok(Received::End);
-        };
-        inbox.bytes(input.as_bytes());
-        Ok(Received::More)
+mod suspended_process {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn does_not_stall_a_reading_peer() {
+        let hub = hub();
+        let publisher = join(&hub, "publisher");
+        let mut peer = Peer::connect_with(&hub, "mem:1", &SessionConfig::default(), 16);
+        run_until_idle().await;
+        publisher.publish(&"x".repeat(1000)).unwrap();
+        // The peer reads, and the deadline passes before the session runs again.
+        sleep(20 * SECOND).await;
+        peer.receive(16).await;
+        advance(20 * SECOND).await;
+        run_until_idle().await;
+        assert!(!peer.has_ended());
+        peer.lines_until(&format!("publisher: {}", "x".repeat(1000)))
+            .await;
     }
 }
 
-struct Gone;
+mod broken_connection {
+    use super::*;
 
-#[async_trait]
-impl DeliverHalf for Gone {
-    async fn deliver(&mut self, _: &mut Feed) -> io::Result<()> {
-        Err(io::ErrorKind::BrokenPipe.into())
+    /// A connection with unread input whose writer reports that the peer has disconnected.
+    struct BrokenConnection(Option<String>);
+
+    impl Transport for BrokenConnection {
+        fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
+            (self, Box::new(BrokenWriter))
+        }
     }
 
-    async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
-        unreachable!("it was broken before")
+    #[async_trait]
+    impl ReceiveHalf for BrokenConnection {
+        async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
+            // The delay lets the delivering half fail first.
+            sleep(SECOND).await;
+            let Some(input) = self.0.take() else {
+                return Ok(Received::End);
+            };
+            inbox.bytes(input.as_bytes());
+            Ok(Received::More)
+        }
+    }
+
+    struct BrokenWriter;
+
+    #[async_trait]
+    impl DeliverHalf for BrokenWriter {
+        async fn deliver(&mut self, _: &mut Feed) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
+            unreachable!("`deliver` has failed before")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leaves_earlier_input_published() {
+        let hub = hub();
+        let mut other = join(&hub, "other");
+        let mut record = Record::of(&other);
+        let broken = BrokenConnection(Some("one\ntwo\nthree".into()));
+        let session = spawn(&hub, "mem:1", broken, &SessionConfig::default());
+        assert!(session.await.unwrap().is_ok());
+        record.catch_up(&mut other);
+        let lines: Vec<_> = record.events().map(ToString::to_string).collect();
+        let expected = [
+            "mem:1 has arrived",
+            "mem:1: one",
+            "mem:1: two",
+            "mem:1: three",
+            "mem:1 has left",
+        ];
+        assert_eq!(lines, expected);
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_a_peer_sent_before_it_hung_up_is_heard() {
-    let hub = hub();
-    let mut other = join(&hub, "other");
-    let mut record = Record::of(&other);
-    let broken = Broken(Some("one\ntwo\nthree".into()));
-    let session = spawn(&hub, "mem:1", broken, &SessionConfig::default());
-    assert!(session.await.unwrap().is_ok());
-    record.catch_up(&mut other);
-    let heard: Vec<_> = record.events().map(ToString::to_string).collect();
-    let expected = [
-        "mem:1 has arrived",
-        "mem:1: one",
-        "mem:1: two",
-        "mem:1: three",
-        "mem:1 has left",
-    ];
-    assert_eq!(heard, expected);
-}
+mod removed_member {
+    use super::*;
 
-#[tokio::test(start_paused = true)]
-async fn one_who_was_sent_away_before_anything_happened_may_look_late() {
-    let mut config = HubConfig::default();
-    config.log_bytes = 0;
-    config.announce_up_to = Some(0);
-    let hub = Hub::new(config);
-    let mut gone = join(&hub, "gone");
-    hub.leave(gone.id(), LeaveReason::Kicked).unwrap();
-    let writer = join(&hub, "writer");
-    for _ in 0..10_000 {
-        writer.publish("the log moves on").unwrap();
+    #[tokio::test(start_paused = true)]
+    async fn may_read_its_end_late() {
+        let mut config = HubConfig::default();
+        config.log_bytes = 0;
+        config.announce_up_to = Some(0);
+        let hub = Hub::new(config);
+        let mut removed = join(&hub, "removed");
+        hub.leave(removed.id(), LeaveReason::Kicked).unwrap();
+        let writer = join(&hub, "writer");
+        for _ in 0..10_000 {
+            writer.publish("the log moves on").unwrap();
+        }
+        assert_eq!(
+            removed.try_recv(),
+            Ok(Delivery::Closed(LeaveReason::Kicked))
+        );
     }
-    assert_eq!(gone.try_recv(), Ok(Delivery::Closed(LeaveReason::Kicked)));
 }
 
-#[tokio::test(start_paused = true)]
-async fn limits_beyond_all_measure_are_no_limits() {
-    let mut config = SessionConfig::default();
-    config.idle_timeout = Some(Duration::MAX);
-    config.stall_timeout = Duration::MAX;
-    config.name_timeout = Duration::MAX;
-    config.linger = Duration::MAX;
-    let mut hub_config = HubConfig::default();
-    hub_config.max_text = usize::MAX;
-    hub_config.patience = Duration::MAX;
-    let hub = Hub::new(hub_config);
-    let (near, mut far) = tokio::io::duplex(64);
-    let session = spawn(&hub, "mem:1", IoTransport::new(near), &config);
-    far.write_all(b"hi\n/quit\n").await.unwrap();
-    sleep(1_000_000 * SECOND).await;
-    drop(far);
-    assert_eq!(session.await.unwrap(), Ok(LeaveReason::Left));
-    assert_eq!(hub.stats().published, 1);
+mod limits {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn maximum_values_do_not_overflow() {
+        let mut config = SessionConfig::default();
+        config.idle_timeout = Some(Duration::MAX);
+        config.stall_timeout = Duration::MAX;
+        config.name_timeout = Duration::MAX;
+        config.linger = Duration::MAX;
+        let mut hub_config = HubConfig::default();
+        hub_config.max_text = usize::MAX;
+        hub_config.patience = Duration::MAX;
+        let hub = Hub::new(hub_config);
+        let (near, mut far) = tokio::io::duplex(64);
+        let session = spawn(&hub, "mem:1", IoTransport::new(near), &config);
+        far.write_all(b"hi\n/quit\n").await.unwrap();
+        sleep(1_000_000 * SECOND).await;
+        drop(far);
+        assert_eq!(session.await.unwrap(), Ok(LeaveReason::Left));
+        assert_eq!(hub.stats().published, 1);
+    }
 }

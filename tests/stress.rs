@@ -1,66 +1,55 @@
-//! Everything at once, on several threads, until the hub is closed in the middle of it: members that
-//! talk, that read in all the ways there are and at all paces, that fight for a few names, and one
-//! that sends others away. Nobody waits for a time; what was seen is held against the promises.
+//! All operations at once on several threads until the hub closes: members publish, read with every
+//! method and at every pace, compete for a few names, and one task removes members. No task waits
+//! for a time. The history checker compares all records with the promises.
 
 use chat_core::{
     Batch, EventKind, Hub, HubConfig, JoinError, LeaveReason, Member, Name, PublishError,
 };
-use chat_tests::history::{History, Record, Said};
-use chat_tests::memory::{DEADLINE, join, join_with_roster, timely};
+use chat_tests::history::{History, Published, ReadMethod, Record};
+use chat_tests::memory::{DEADLINE, join, join_with_roster};
+use chat_tests::within;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use tokio::task::{JoinSet, yield_now};
-use tokio_stream::StreamExt;
 
-/// How many events there are when the hub is closed, at least.
+/// The minimal number of events before the hub is closed.
 const EVENTS: u64 = 12_000;
 
-const TALKERS: usize = 4;
+const PUBLISHERS: usize = 4;
 const RIVALS: usize = 4;
-/// What the rivals want to be called: fewer names than there are of them.
-const CROWNS: [&str; 3] = ["king", "queen", "ace"];
+/// The names that the rivals join under: fewer names than rivals.
+const CONTESTED: [&str; 3] = ["ann", "ben", "cat"];
 
 /// How a member reads.
 #[derive(Clone, Copy, Debug)]
-enum Habit {
-    OneByOne,
-    AsStream,
-    InBatches,
-    /// In batches, and between two of them so many events happen.
-    InBatchesAfter(u64),
-    /// Gives each wait up, to ask again.
-    Impatient,
-    /// Nothing until the hub is closed.
-    Asleep,
+enum ReadPattern {
+    /// Without a pause.
+    Continuous(ReadMethod),
+    /// In batches, with this number of events between two batches.
+    BatchesAfter(u64),
+    /// Drops each wait and reads again.
+    DroppedWaits,
+    /// Not before the hub is closed.
+    AfterClose,
 }
 
-const HABITS: [Habit; 8] = [
-    Habit::OneByOne,
-    Habit::OneByOne,
-    Habit::AsStream,
-    Habit::InBatches,
-    Habit::InBatchesAfter(50),
-    Habit::InBatchesAfter(1_000),
-    Habit::Impatient,
-    Habit::Asleep,
+const READ_PATTERNS: [ReadPattern; 8] = [
+    ReadPattern::Continuous(ReadMethod::Recv),
+    ReadPattern::Continuous(ReadMethod::Recv),
+    ReadPattern::Continuous(ReadMethod::Stream),
+    ReadPattern::Continuous(ReadMethod::RecvMany),
+    ReadPattern::BatchesAfter(50),
+    ReadPattern::BatchesAfter(1_000),
+    ReadPattern::DroppedWaits,
+    ReadPattern::AfterClose,
 ];
 
-async fn listen(mut member: Member, mut record: Record, habit: Habit) -> History {
+async fn read(mut member: Member, mut record: Record, pattern: ReadPattern) -> History {
     let hub = member.hub().clone();
-    let mut batch = Batch::default();
-    match habit {
-        Habit::OneByOne => record.read_to_end(&mut member).await,
-        Habit::AsStream => {
-            while let Some(delivery) = member.next().await {
-                record.push(delivery);
-            }
-        }
-        Habit::InBatches => {
-            while member.recv_many(&mut batch).await > 0 {
-                record.push_batch(&batch);
-            }
-        }
-        Habit::InBatchesAfter(events) => {
+    match pattern {
+        ReadPattern::Continuous(method) => record.read_to_end_with(method, &mut member).await,
+        ReadPattern::BatchesAfter(events) => {
+            let mut batch = Batch::default();
             while member.recv_many(&mut batch).await > 0 {
                 record.push_batch(&batch);
                 let next = member.position().saturating_add(events);
@@ -69,7 +58,7 @@ async fn listen(mut member: Member, mut record: Record, habit: Habit) -> History
                 }
             }
         }
-        Habit::Impatient => loop {
+        ReadPattern::DroppedWaits => loop {
             tokio::select! {
                 biased;
                 delivery = member.recv() => match delivery {
@@ -79,27 +68,27 @@ async fn listen(mut member: Member, mut record: Record, habit: Habit) -> History
                 () = yield_now() => {}
             }
         },
-        Habit::Asleep => {
+        ReadPattern::AfterClose => {
             hub.closed().await;
             record.read_to_end(&mut member).await;
         }
     }
-    assert_eq!(record.closed(), Some(LeaveReason::Closed), "{habit:?}");
+    assert_eq!(record.closed(), Some(LeaveReason::Closed), "{pattern:?}");
     let mut history = History::new();
     history.add(record);
     history
 }
 
-/// Publishes as fast as it can and reads now and then, until the hub is closed.
-async fn talk(mut member: Member, mut record: Record) -> History {
-    let mut said = Said::of(&member);
+/// Publishes without a pause and reads now and then, until the hub is closed.
+async fn publish(mut member: Member, mut record: Record) -> History {
+    let mut published = Published::of(&member);
     for line in 0.. {
         let texts: Vec<_> = (0..1 + line % 4)
             .map(|part| format!("{line}.{part}"))
             .collect();
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
         match member.hub().publish_many(member.id(), &texts) {
-            Ok(numbers) => said.push_many(numbers, &texts),
+            Ok(numbers) => published.push_many(numbers, &texts),
             Err(refused) => {
                 assert_eq!(refused, PublishError::Closed);
                 break;
@@ -114,21 +103,21 @@ async fn talk(mut member: Member, mut record: Record) -> History {
     assert_eq!(record.closed(), Some(LeaveReason::Closed));
     let mut history = History::new();
     history.add(record);
-    history.add_said(said);
+    history.add_published(published);
     history
 }
 
-fn crown(number: usize) -> Name {
-    let name = CROWNS[number % CROWNS.len()].parse();
-    name.expect("the names are in order")
+fn contested_name(number: usize) -> Name {
+    let name = CONTESTED[number % CONTESTED.len()].parse();
+    name.expect("the names are valid")
 }
 
-/// Comes under a name as soon as it is free, would like another, says something, and goes in one
-/// of the ways there are or is sent away before. Gives what it saw until the hub was closed.
+/// Joins under a name once it is free, requests another, publishes, and leaves by drop or by
+/// `leave` unless it is removed before. Returns its history until the hub is closed.
 async fn compete(hub: Hub, number: usize) -> History {
     let mut history = History::new();
     for round in number.. {
-        let (mut member, roster) = match hub.join_with_roster(crown(round), usize::MAX) {
+        let (mut member, roster) = match hub.join_with_roster(contested_name(round), usize::MAX) {
             Ok(joined) => joined,
             Err(JoinError::NameTaken) => {
                 yield_now().await;
@@ -141,13 +130,13 @@ async fn compete(hub: Hub, number: usize) -> History {
         };
         assert_eq!(roster.position, member.position(), "joining is one point");
         history.add_roster(roster);
-        let (mut record, mut said) = (Record::of(&member), Said::of(&member));
-        for text in ["it is", "me"] {
-            // Whether it is still here is for others to say.
+        let (mut record, mut published) = (Record::of(&member), Published::of(&member));
+        for text in ["one", "two"] {
+            // The member may have been removed, which the history checker verifies.
             if let Ok(number) = member.publish(text) {
-                said.push(number, text);
+                published.push(number, text);
             }
-            let _ = hub.rename(member.id(), crown(round + 1));
+            let _ = hub.rename(member.id(), contested_name(round + 1));
         }
         if round % 2 == 0 {
             yield_now().await;
@@ -155,69 +144,70 @@ async fn compete(hub: Hub, number: usize) -> History {
         if round % 3 == 0
             && let Ok(end) = hub.leave(member.id(), LeaveReason::Left)
         {
-            said.left(end);
+            published.left(end);
             assert_eq!(member.publish("too late").ok(), None);
         }
         record.catch_up(&mut member);
         history.add(record);
-        history.add_said(said);
+        history.add_published(published);
     }
     history
 }
 
-/// Sends away whoever has a name, again and again; gives how many it was that did.
-async fn send_away(hub: Hub) -> u64 {
-    let mut sent_away = 0;
+/// Removes the holders of the contested names until the hub is closed; returns how many removals
+/// succeeded.
+async fn remove_members(hub: Hub) -> u64 {
+    let mut removed = 0;
     for round in 0.. {
         if hub.is_closed() {
             break;
         }
-        let found = hub.find(&crown(round));
+        let found = hub.find(&contested_name(round));
         let left = found.map(|id| hub.leave(id, LeaveReason::Kicked));
-        sent_away += u64::from(left.is_some_and(|left| left.is_ok()));
+        removed += u64::from(left.is_some_and(|left| left.is_ok()));
         yield_now().await;
     }
-    sent_away
+    removed
 }
 
-/// What became of it.
-struct Aftermath {
+/// The result of [`run_all`].
+struct RunResult {
     history: History,
-    /// How many members were sent away.
-    sent_away: u64,
-    /// What the first who came was told.
-    first: Vec<EventKind>,
+    /// How many members were removed.
+    removed: u64,
+    /// The events of the observer, which reads without a pause.
+    observed: Vec<EventKind>,
 }
 
-/// Lets all loose on a hub, which is closed when so many events have happened, or by itself.
-async fn uproar(hub: &Hub, close_after: u64) -> Aftermath {
+/// Runs all members on a hub, which is closed after this number of events or closes itself.
+async fn run_all(hub: &Hub, close_after: u64) -> RunResult {
     let mut history = History::new();
     let mut tasks = JoinSet::new();
-    // All are here before anybody does anything, so there is nothing that they do not see.
+    // All members join before the first operation, so each of them receives every event.
     let mut members = Vec::new();
-    for number in 0..HABITS.len() + TALKERS {
+    for number in 0..READ_PATTERNS.len() + PUBLISHERS {
         let (member, roster) = join_with_roster(hub, &format!("member{number}"));
         history.add_roster(roster);
         members.push((Record::of(&member), member));
     }
     let mut observer = join(hub, "observer");
-    let mut first = Record::of(&observer);
+    let mut observed = Record::of(&observer);
     let observer = tokio::spawn(async move {
-        first.read_to_end(&mut observer).await;
-        first
+        observed.read_to_end(&mut observer).await;
+        observed
     });
-    for (record, member) in members.drain(..TALKERS) {
-        tasks.spawn(talk(member, record));
+    for (record, member) in members.drain(..PUBLISHERS) {
+        tasks.spawn(publish(member, record));
     }
-    for ((record, member), habit) in members.into_iter().zip(HABITS) {
-        tasks.spawn(listen(member, record, habit));
+    for ((record, member), pattern) in members.into_iter().zip(READ_PATTERNS) {
+        tasks.spawn(read(member, record, pattern));
     }
     for number in 0..RIVALS {
         tasks.spawn(compete(hub.clone(), number));
     }
-    let sent_away = tokio::spawn(send_away(hub.clone()));
+    let removed = tokio::spawn(remove_members(hub.clone()));
     let end = hub.position().saturating_add(close_after);
-    let middle = async {
+    let running = async {
         while hub.position() < end && !hub.is_closed() {
             let roster = hub.roster(usize::MAX);
             if !hub.is_closed() {
@@ -226,20 +216,20 @@ async fn uproar(hub: &Hub, close_after: u64) -> Aftermath {
             yield_now().await;
         }
     };
-    timely(DEADLINE, "the middle", middle).await;
+    within(DEADLINE, "running", running).await;
     hub.close();
-    for part in timely(DEADLINE, "the end", tasks.join_all()).await {
+    for part in within(DEADLINE, "closing", tasks.join_all()).await {
         history.merge(part);
     }
-    let first = timely(DEADLINE, "the end", observer).await;
-    let sent_away = timely(DEADLINE, "the end", sent_away).await;
-    let (first, sent_away) = (first.expect("no panic"), sent_away.expect("no panic"));
-    let kinds = first.events().map(|event| event.kind()).collect();
-    history.add(first);
-    Aftermath {
+    let observed = within(DEADLINE, "closing", observer).await;
+    let removed = within(DEADLINE, "closing", removed).await;
+    let (observed, removed) = (observed.expect("no panic"), removed.expect("no panic"));
+    let kinds = observed.events().map(|event| event.kind()).collect();
+    history.add(observed);
+    RunResult {
         history,
-        sent_away,
-        first: kinds,
+        removed,
+        observed: kinds,
     }
 }
 
@@ -249,109 +239,122 @@ fn hub(log_bytes: usize, first: u64) -> Hub {
     Hub::starting_at(config, first)
 }
 
-/// What is true however much was missed.
-fn check(hub: &Hub, aftermath: &Aftermath) {
-    let checked = aftermath.history.check();
-    let checked = checked.expect("what all were given together is in order");
+/// Checks the promises that hold for any number of missed events.
+fn check(hub: &Hub, result: &RunResult) {
+    let checked = result.history.check();
+    let checked = checked.expect("the common history keeps the promises");
     assert!(checked.deliveries > 0 && checked.rosters > 0, "{checked:?}");
     let stats = hub.stats();
     assert!(hub.is_closed());
     assert_eq!((stats.members, hub.roster(1).total), (0, 0));
     assert_eq!(
         stats.published,
-        aftermath.history.said(),
-        "no other has a number"
+        result.history.published(),
+        "every number of a message belongs to a publisher"
     );
-    assert_eq!((stats.gaps, stats.missed), aftermath.history.told());
-    assert_eq!(stats.overrun, 0, "nobody is left");
+    assert_eq!((stats.gaps, stats.missed), result.history.gap_counts());
+    assert_eq!(stats.overrun, 0, "no member is left");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn all_see_one_order_until_the_hub_is_closed_in_the_middle_of_it() {
-    let hub = hub(64 << 20, 0);
-    let aftermath = uproar(&hub, EVENTS).await;
-    check(&hub, &aftermath);
-    let stats = hub.stats();
-    assert_eq!(stats.missed, 0, "the log has room for all");
-    // Who was there from the start and missed nothing knows of each arrival and each leaving.
-    let first = aftermath.first;
-    let count = |is: fn(EventKind) -> bool| first.iter().filter(|kind| is(**kind)).count() as u64;
-    let here = (HABITS.len() + TALKERS) as u64 + 1;
-    assert_eq!(first.len() as u64, stats.position - here);
-    assert_eq!(count(|kind| kind == EventKind::Message), stats.published);
-    assert_eq!(
-        count(|kind| kind == EventKind::Left(LeaveReason::Kicked)),
-        aftermath.sent_away
-    );
-    let gone = count(|kind| matches!(kind, EventKind::Left(_)));
-    let came = count(|kind| kind == EventKind::Arrived);
-    let fought = gone..=gone + RIVALS as u64;
-    assert!(fought.contains(&came), "{came} came and {gone} left");
-}
+mod total_order {
+    use super::*;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn all_see_one_order_also_when_they_are_overrun_all_the_time() {
-    let hub = hub(0, 0);
-    let aftermath = uproar(&hub, EVENTS).await;
-    check(&hub, &aftermath);
-    assert!(hub.stats().missed > 0, "the log is too small for all");
-}
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn holds_until_a_concurrent_close() {
+        let hub = hub(64 << 20, 0);
+        let result = run_all(&hub, EVENTS).await;
+        check(&hub, &result);
+        let stats = hub.stats();
+        assert_eq!(stats.missed, 0, "the log holds all events");
+        // A member that was present from the start and missed nothing has every arrival and
+        // departure.
+        let observed = result.observed;
+        let count =
+            |is: fn(EventKind) -> bool| observed.iter().filter(|kind| is(**kind)).count() as u64;
+        let present = (READ_PATTERNS.len() + PUBLISHERS) as u64 + 1;
+        assert_eq!(observed.len() as u64, stats.position - present);
+        assert_eq!(count(|kind| kind == EventKind::Message), stats.published);
+        assert_eq!(
+            count(|kind| kind == EventKind::Left(LeaveReason::Kicked)),
+            result.removed
+        );
+        let departures = count(|kind| matches!(kind, EventKind::Left(_)));
+        let arrivals = count(|kind| kind == EventKind::Arrived);
+        let expected = departures..=departures + RIVALS as u64;
+        assert!(
+            expected.contains(&arrivals),
+            "{arrivals} arrivals, {departures} departures"
+        );
+    }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn all_see_one_order_until_the_numbers_run_out() {
-    for log_bytes in [0, 64 << 20] {
-        let hub = hub(log_bytes, u64::MAX - EVENTS);
-        let aftermath = uproar(&hub, u64::MAX).await;
-        check(&hub, &aftermath);
-        // A few are left over when somebody wanted more than there were.
-        assert!(hub.position() > u64::MAX - 4, "{}", hub.position());
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn holds_under_constant_overrun() {
+        let hub = hub(0, 0);
+        let result = run_all(&hub, EVENTS).await;
+        check(&hub, &result);
+        assert!(hub.stats().missed > 0, "the log is too small for all");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn holds_until_numbers_run_out() {
+        for log_bytes in [0, 64 << 20] {
+            let hub = hub(log_bytes, u64::MAX - EVENTS);
+            let result = run_all(&hub, u64::MAX).await;
+            check(&hub, &result);
+            // Up to three numbers are left when a batch needed more.
+            assert!(hub.position() > u64::MAX - 4, "{}", hub.position());
+        }
     }
 }
 
-/// On threads that do nothing else, and for an address, which is looked up in no time: so there is
-/// always somebody who asks for it while another gives it up.
-#[test]
-fn a_name_goes_from_hand_to_hand_only_after_a_leaving() {
-    const TIMES: usize = 2_000;
-    let name = Name::assigned("127.0.0.1:80").unwrap();
-    let hub = hub(64 << 20, 0);
-    let (mut observer, roster) = join_with_roster(&hub, "observer");
-    let mut record = Record::of(&observer);
-    let start = Arc::new(Barrier::new(RIVALS));
-    let rivals: Vec<_> = (0..RIVALS)
-        .map(|number| {
-            let (hub, name, start) = (hub.clone(), name.clone(), start.clone());
-            thread::spawn(move || {
-                let mut rosters = History::new();
-                start.wait();
-                for round in 0..TIMES {
-                    let (member, roster) = loop {
-                        match hub.join_with_roster(name.clone(), usize::MAX) {
-                            Ok(joined) => break joined,
-                            Err(refused) => assert_eq!(refused, JoinError::NameTaken),
+mod name {
+    use super::*;
+
+    /// Threads do nothing else, and an address is looked up fastest, so one thread always requests
+    /// the name while another releases it.
+    #[test]
+    fn is_reused_after_departure_only() {
+        const TIMES: usize = 2_000;
+        let name = Name::assigned("127.0.0.1:80").unwrap();
+        let hub = hub(64 << 20, 0);
+        let (mut observer, roster) = join_with_roster(&hub, "observer");
+        let mut record = Record::of(&observer);
+        let start = Arc::new(Barrier::new(RIVALS));
+        let rivals: Vec<_> = (0..RIVALS)
+            .map(|number| {
+                let (hub, name, start) = (hub.clone(), name.clone(), start.clone());
+                thread::spawn(move || {
+                    let mut rosters = History::new();
+                    start.wait();
+                    for round in 0..TIMES {
+                        let (member, roster) = loop {
+                            match hub.join_with_roster(name.clone(), usize::MAX) {
+                                Ok(joined) => break joined,
+                                Err(refused) => assert_eq!(refused, JoinError::NameTaken),
+                            }
+                        };
+                        assert_eq!(roster.position, member.position(), "joining is one point");
+                        assert_eq!(roster.total, 2, "one other member and the holder");
+                        rosters.add_roster(roster);
+                        match (round + number) % 2 {
+                            0 => drop(member),
+                            _ => drop(hub.leave(member.id(), LeaveReason::Left).unwrap()),
                         }
-                    };
-                    assert_eq!(roster.position, member.position(), "joining is one point");
-                    assert_eq!(roster.total, 2, "nobody else has that name");
-                    rosters.add_roster(roster);
-                    match (round + number) % 2 {
-                        0 => drop(member),
-                        _ => drop(hub.leave(member.id(), LeaveReason::Left).unwrap()),
                     }
-                }
-                rosters
+                    rosters
+                })
             })
-        })
-        .collect();
-    let mut history = History::new();
-    history.add_roster(roster);
-    for rival in rivals {
-        history.merge(rival.join().unwrap());
+            .collect();
+        let mut history = History::new();
+        history.add_roster(roster);
+        for rival in rivals {
+            history.merge(rival.join().unwrap());
+        }
+        history.add_roster(hub.roster(usize::MAX));
+        record.catch_up(&mut observer);
+        assert_eq!(record.delivered(), (2 * RIVALS * TIMES) as u64);
+        history.add(record);
+        let checked = history.check().unwrap();
+        assert_eq!(checked.rosters, RIVALS * TIMES + 1);
     }
-    history.add_roster(hub.roster(usize::MAX));
-    record.catch_up(&mut observer);
-    assert_eq!(record.given(), (2 * RIVALS * TIMES) as u64);
-    history.add(record);
-    let checked = history.check().unwrap();
-    assert_eq!(checked.rosters, RIVALS * TIMES + 1);
 }

@@ -1,330 +1,329 @@
-//! What members wait for: each is woken, each gets the rest when it has left or the hub closes, and
-//! a wait that is dropped changes nothing.
+//! Waiting reads: every waiting member is woken, a stream delivers its remainder after a departure
+//! or a close, and dropping a wait loses nothing.
 
-use chat_core::session::{Naming, SessionConfig};
 use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Member, TryRecvError};
-use chat_tests::history::{History, Record};
-use chat_tests::memory::{CAPACITY, DEADLINE, Peer, join, timely};
-use std::future::Future;
+use chat_tests::history::{History, ReadMethod, Record};
+use chat_tests::memory::{CAPACITY, DEADLINE, Peer, asking, hub, join};
+use chat_tests::{poll_once, within};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::sync::mpsc;
-use tokio::task::coop::unconstrained;
 use tokio::task::{JoinSet, yield_now};
 use tokio_stream::{Stream, StreamExt};
 
-fn hub() -> Hub {
-    Hub::new(HubConfig::default())
-}
-
-/// A waker that counts who holds it and does nothing.
-struct Witness;
-
-impl Wake for Witness {
-    fn wake(self: Arc<Self>) {}
-}
-
-/// Polls once; a future that was polled so is dropped while it waits.
-fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    // Else tokio's budget for a task could make it wait although there is something.
-    pin!(unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// Waits to the end, in one of the ways there are.
-async fn read(mut member: Member, way: usize) -> Record {
+/// Reads to the end with one of the read methods, then asserts that each method reports the end.
+async fn read(mut member: Member, method: usize) -> Record {
     let mut record = Record::of(&member);
     let mut batch = Batch::default();
-    match way % 3 {
-        0 => record.read_to_end(&mut member).await,
-        1 => {
-            while let Some(delivery) = member.next().await {
-                record.push(delivery);
-            }
-        }
-        _ => {
-            while member.recv_many(&mut batch).await > 0 {
-                record.push_batch(&batch);
-            }
-            assert!(batch.is_empty());
-        }
-    }
-    // The end is the end, however often one asks.
+    let method = ReadMethod::nth(method);
+    record.read_to_end_with(method, &mut member).await;
     assert_eq!(member.recv().await, None);
     assert_eq!(member.next().await, None);
     assert_eq!(member.recv_many(&mut batch).await, 0);
     record
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_who_waits_is_forgotten() {
-    let hub = hub();
-    let writer = join(&hub, "writer");
-    let (heard, mut all_heard) = mpsc::channel(100);
-    let mut readers = JoinSet::new();
-    for number in 0..50 {
-        let mut member = join(&hub, &format!("reader{number}"));
-        let heard = heard.clone();
-        readers.spawn(async move {
-            let mut last = 0;
-            while let Some(delivery) = member.recv().await {
-                let Delivery::Event(event) = delivery else {
-                    continue;
-                };
-                if let Ok(number) = event.text().parse::<u32>() {
-                    last = number;
-                    heard.send(number).await.unwrap();
-                }
-            }
-            last
-        });
-    }
-    // Each line is published when all have heard the one before and many of them wait again.
-    for line in 1..=300 {
-        writer.publish(&line.to_string()).unwrap();
-        for _ in 0..50 {
-            let number = timely(DEADLINE, "a wake-up", all_heard.recv()).await;
-            assert_eq!(number, Some(line));
-        }
-    }
-    hub.close();
-    let ends = timely(DEADLINE, "closing", readers.join_all()).await;
-    assert_eq!(ends, [300; 50]);
-}
+mod wake_up {
+    use super::*;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn closing_wakes_everyone_who_waits() {
-    for round in 0..20 {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn reaches_all_waiting_members() {
         let hub = hub();
+        let writer = join(&hub, "writer");
+        let (received, mut all_received) = mpsc::channel(100);
         let mut readers = JoinSet::new();
-        for number in 0..40 {
-            readers.spawn(read(join(&hub, &format!("reader{number}")), number));
+        for number in 0..50 {
+            let mut member = join(&hub, &format!("reader{number}"));
+            let received = received.clone();
+            readers.spawn(async move {
+                let mut last = 0;
+                while let Some(delivery) = member.recv().await {
+                    let Delivery::Event(event) = delivery else {
+                        continue;
+                    };
+                    if let Ok(number) = event.text().parse::<u32>() {
+                        last = number;
+                        received.send(number).await.unwrap();
+                    }
+                }
+                last
+            });
         }
-        for _ in 0..round {
-            yield_now().await;
+        // Each line is published once all members have received the previous one, so many wait
+        // again.
+        for line in 1..=300 {
+            writer.publish(&line.to_string()).unwrap();
+            for _ in 0..50 {
+                let number = within(DEADLINE, "a wake-up", all_received.recv()).await;
+                assert_eq!(number, Some(line));
+            }
         }
         hub.close();
-        let mut history = History::new();
-        for record in timely(DEADLINE, "closing", readers.join_all()).await {
-            assert_eq!(record.closed(), Some(LeaveReason::Closed));
-            history.add(record);
-        }
-        history.check().unwrap();
+        let ends = within(DEADLINE, "closing", readers.join_all()).await;
+        assert_eq!(ends, [300; 50]);
     }
-}
 
-#[tokio::test]
-async fn who_is_sent_away_while_it_waits_is_woken_also_if_nobody_is_told() {
-    for announce_up_to in [None, Some(0)] {
-        let mut config = HubConfig::default();
-        config.announce_up_to = announce_up_to;
-        let hub = Hub::new(config);
-        let members: Vec<_> = (0..40).map(|n| join(&hub, &format!("member{n}"))).collect();
-        let ids: Vec<_> = members.iter().map(Member::id).collect();
-        let waits = members.into_iter().enumerate();
-        let waits: Vec<_> = waits.map(|(n, m)| tokio::spawn(read(m, n))).collect();
-        for (id, wait) in ids.into_iter().zip(waits) {
-            // It waits, with all those that are not yet gone.
-            yield_now().await;
-            hub.leave(id, LeaveReason::Kicked).unwrap();
-            let record = timely(DEADLINE, "being sent away", wait).await.unwrap();
-            assert_eq!(record.closed(), Some(LeaveReason::Kicked));
-            assert_eq!(record.check(), Ok(()));
-        }
-    }
-}
-
-#[tokio::test]
-async fn after_close_slow_and_fast_members_get_the_rest_and_then_the_end_once() {
-    for (log_bytes, loses) in [(8 << 20, false), (0, true)] {
-        let mut config = HubConfig::default();
-        config.log_bytes = log_bytes;
-        let hub = Hub::new(config);
-        let fast = tokio::spawn(read(join(&hub, "fast"), 0));
-        let slow: Vec<_> = (0..3).map(|n| join(&hub, &format!("slow{n}"))).collect();
-        let gone = join(&hub, "gone");
-        for line in 0..10_000 {
-            slow[0].publish(&line.to_string()).unwrap();
-            if line % 10 == 0 {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn follows_close() {
+        for round in 0..20 {
+            let hub = hub();
+            let mut readers = JoinSet::new();
+            for number in 0..40 {
+                readers.spawn(read(join(&hub, &format!("reader{number}")), number));
+            }
+            for _ in 0..round {
                 yield_now().await;
             }
-            if line == 5_000 {
-                hub.leave(gone.id(), LeaveReason::Kicked).unwrap();
+            hub.close();
+            let mut history = History::new();
+            for record in within(DEADLINE, "closing", readers.join_all()).await {
+                assert_eq!(record.closed(), Some(LeaveReason::Closed));
+                history.add(record);
             }
+            history.check().unwrap();
         }
-        hub.close();
-        hub.close();
-        let mut history = History::new();
-        for (way, member) in slow.into_iter().enumerate() {
-            let record = read(member, way).await;
-            assert_eq!(record.closed(), Some(LeaveReason::Closed));
-            assert_eq!(record.missed() > 0, loses);
-            assert_eq!(record.next(), hub.stats().position);
-            history.add(record);
-        }
-        let fast = fast.await.unwrap();
-        assert_eq!(fast.missed(), 0);
-        history.add(fast);
-        // Who left before the hub closed keeps its own reason.
-        let gone = read(gone, 0).await;
-        assert_eq!(gone.closed(), Some(LeaveReason::Kicked));
-        history.add(gone);
-        history.check().unwrap();
     }
-}
 
-#[tokio::test]
-async fn closing_ends_a_session_that_waits_for_a_name() {
-    let hub = hub();
-    let mut config = SessionConfig::default();
-    config.naming = Naming::Ask;
-    let mut peer = Peer::connect_with(&hub, "mem:1", &config, CAPACITY);
-    peer.expect("* what is your name? (Enter for mem:1)").await;
-    hub.close();
-    peer.expect("* server is going down").await;
-    assert_eq!(peer.next_line().await, None);
-    peer.finish().await;
-    assert_eq!(peer.ended().await, LeaveReason::Closed);
-}
-
-#[tokio::test]
-async fn a_wait_that_is_dropped_loses_and_repeats_nothing() {
-    let hub = hub();
-    let mut member = join(&hub, "member");
-    let mut record = Record::of(&member);
-    let mut batch = Batch::default();
-    for round in 0..1_000u64 {
-        // In vain, by every method.
-        assert!(poll_once(member.recv()).is_pending());
-        assert!(poll_once(member.next()).is_pending());
-        assert!(poll_once(member.recv_many(&mut batch)).is_pending());
-        for line in 0..round % 4 {
-            member.publish(&format!("{round}.{line}")).unwrap();
-        }
-        // Never polled.
-        drop(member.recv());
-        drop(member.recv_many(&mut batch));
-        for line in 0..round % 4 {
-            if (round + line) % 3 == 0 {
-                record.push(member.recv().await.unwrap());
-            } else if let Poll::Ready(item) = poll_once(member.recv()) {
-                record.push(item.unwrap());
+    #[tokio::test]
+    async fn follows_unannounced_removal() {
+        for announce_up_to in [None, Some(0)] {
+            let mut config = HubConfig::default();
+            config.announce_up_to = announce_up_to;
+            let hub = Hub::new(config);
+            let members: Vec<_> = (0..40).map(|n| join(&hub, &format!("member{n}"))).collect();
+            let ids: Vec<_> = members.iter().map(Member::id).collect();
+            let waits = members.into_iter().enumerate();
+            let waits: Vec<_> = waits.map(|(n, m)| tokio::spawn(read(m, n))).collect();
+            for (id, wait) in ids.into_iter().zip(waits) {
+                // This member waits now, with all remaining members.
+                yield_now().await;
+                hub.leave(id, LeaveReason::Kicked).unwrap();
+                let record = within(DEADLINE, "removal", wait).await.unwrap();
+                assert_eq!(record.closed(), Some(LeaveReason::Kicked));
+                assert_eq!(record.check(), Ok(()));
             }
         }
     }
-    record.check().unwrap();
-    assert_eq!(record.missed(), 0);
-    assert_eq!(record.given(), hub.stats().published);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_select_loop_nothing_is_lost_or_repeated() {
-    let hub = hub();
-    let mut member = join(&hub, "member");
-    let mut record = Record::of(&member);
-    let writer = join(&hub, "writer");
-    let (ticks, mut tick) = mpsc::channel(1);
-    let writing = tokio::spawn(async move {
-        for line in 0..5_000 {
-            writer.publish(&line.to_string()).unwrap();
-            if line % 3 == 0 {
-                ticks.send(()).await.unwrap();
+mod stream {
+    use super::*;
+
+    #[tokio::test]
+    async fn drains_once_after_close() {
+        for (log_bytes, overrun) in [(8 << 20, false), (0, true)] {
+            let mut config = HubConfig::default();
+            config.log_bytes = log_bytes;
+            let hub = Hub::new(config);
+            let fast = tokio::spawn(read(join(&hub, "fast"), 0));
+            let slow: Vec<_> = (0..3).map(|n| join(&hub, &format!("slow{n}"))).collect();
+            let removed = join(&hub, "removed");
+            for line in 0..10_000 {
+                slow[0].publish(&line.to_string()).unwrap();
+                if line % 10 == 0 {
+                    yield_now().await;
+                }
+                if line == 5_000 {
+                    hub.leave(removed.id(), LeaveReason::Kicked).unwrap();
+                }
             }
-        }
-        writer.hub().close();
-    });
-    let mut batch = Batch::default();
-    let mut ended = false;
-    while !ended {
-        tokio::select! {
-            Some(()) = tick.recv() => {}
-            delivery = member.recv() => match delivery {
-                Some(delivery) => record.push(delivery),
-                None => ended = true,
-            },
-        }
-        tokio::select! {
-            Some(()) = tick.recv() => {}
-            items = member.recv_many(&mut batch) => match items {
-                0 => ended = true,
-                _ => record.push_batch(&batch),
-            },
+            hub.close();
+            hub.close();
+            let mut history = History::new();
+            for (method, member) in slow.into_iter().enumerate() {
+                let record = read(member, method).await;
+                assert_eq!(record.closed(), Some(LeaveReason::Closed));
+                assert_eq!(record.missed() > 0, overrun);
+                assert_eq!(record.next(), hub.stats().position);
+                history.add(record);
+            }
+            let fast = fast.await.unwrap();
+            assert_eq!(fast.missed(), 0);
+            history.add(fast);
+            // A member that left before the close keeps its own reason.
+            let removed = read(removed, 0).await;
+            assert_eq!(removed.closed(), Some(LeaveReason::Kicked));
+            history.add(removed);
+            history.check().unwrap();
         }
     }
-    writing.await.unwrap();
-    record.check().unwrap();
-    assert_eq!(record.closed(), Some(LeaveReason::Closed));
-    assert_eq!(record.given(), 1 + 5_000);
+
+    #[test]
+    fn ends_after_its_departure() {
+        let hub = hub();
+        let mut ann = join(&hub, "ann");
+        ann.publish("one").unwrap();
+        let bob = join(&hub, "bob");
+        let end = hub.leave(ann.id(), LeaveReason::Kicked).unwrap();
+        bob.publish("after the removal").unwrap();
+        let mut record = Record::of(&ann);
+        assert_eq!(record.catch_up(&mut ann), TryRecvError::Ended);
+        record.check().unwrap();
+        assert_eq!(record.lines(), ["ann: one", "bob has arrived"]);
+        assert_eq!(record.closed(), Some(LeaveReason::Kicked));
+        assert_eq!(record.next(), end);
+    }
 }
 
-#[test]
-fn a_member_that_is_dropped_while_it_waits_leaves_no_waker() {
-    // Its leaving wakes all who wait, or, if it is not announced, nobody.
-    for announce_up_to in [None, Some(0)] {
+mod departed_member {
+    use super::*;
+
+    #[test]
+    fn reads_end_after_log_moved_on() {
         let mut config = HubConfig::default();
-        config.announce_up_to = announce_up_to;
+        (config.log_bytes, config.announce_up_to) = (0, Some(0));
         let hub = Hub::new(config);
-        let witness = Arc::new(Witness);
-        let waker = Waker::from(witness.clone());
-        let known = Arc::strong_count(&witness);
-        for number in 0..100 {
-            let mut member = join(&hub, &format!("member{number}"));
-            let mut cx = Context::from_waker(&waker);
-            for _ in 0..3 {
-                assert!(pin!(&mut member).poll_next(&mut cx).is_pending());
+        let mut ann = join(&hub, "ann");
+        let bob = join(&hub, "bob");
+        assert_eq!(hub.leave(ann.id(), LeaveReason::Kicked), Ok(0));
+        for _ in 0..10_000 {
+            bob.publish("hi").unwrap();
+        }
+        assert_eq!(ann.try_recv(), Ok(Delivery::Closed(LeaveReason::Kicked)));
+        assert_eq!(ann.try_recv(), Err(TryRecvError::Ended));
+    }
+
+    #[test]
+    fn reads_exact_gap_before_end() {
+        let mut config = HubConfig::default();
+        config.log_bytes = 0;
+        let hub = Hub::new(config);
+        let mut ann = join(&hub, "ann");
+        let bob = join(&hub, "bob");
+        bob.publish("hi").unwrap();
+        hub.leave(ann.id(), LeaveReason::Kicked).unwrap();
+        for _ in 0..10_000 {
+            bob.publish("hi").unwrap();
+        }
+        let closed = Delivery::Closed(LeaveReason::Kicked);
+        assert_eq!(ann.try_recv(), Ok(Delivery::Gap { missed: 2 }));
+        assert_eq!(ann.try_recv(), Ok(closed));
+        assert_eq!(ann.try_recv(), Err(TryRecvError::Ended));
+    }
+}
+
+mod session {
+    use super::*;
+
+    #[tokio::test]
+    async fn ends_on_close_while_unnamed() {
+        let hub = hub();
+        let mut peer = Peer::connect_with(&hub, "mem:1", &asking(), CAPACITY);
+        peer.expect_line("* what is your name? (Enter for mem:1)")
+            .await;
+        hub.close();
+        peer.expect_line("* server is going down").await;
+        assert_eq!(peer.next_line().await, None);
+        peer.half_close().await;
+        assert_eq!(peer.ended().await, LeaveReason::Closed);
+    }
+}
+
+mod dropped_wait {
+    use super::*;
+
+    /// A waker without an effect, whose reference count shows how often it is registered.
+    struct IdleWaker;
+
+    impl Wake for IdleWaker {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[tokio::test]
+    async fn loses_and_repeats_nothing() {
+        let hub = hub();
+        let mut member = join(&hub, "member");
+        let mut record = Record::of(&member);
+        let mut batch = Batch::default();
+        for round in 0..1_000u64 {
+            // Every method is polled without an item.
+            assert!(poll_once(member.recv()).is_pending());
+            assert!(poll_once(member.next()).is_pending());
+            assert!(poll_once(member.recv_many(&mut batch)).is_pending());
+            for line in 0..round % 4 {
+                member.publish(&format!("{round}.{line}")).unwrap();
             }
-            assert_eq!(Arc::strong_count(&witness), known + 1, "it waits, once");
-            drop(member);
-            assert_eq!(Arc::strong_count(&witness), known);
+            // Never polled.
+            drop(member.recv());
+            drop(member.recv_many(&mut batch));
+            for line in 0..round % 4 {
+                if (round + line) % 3 == 0 {
+                    record.push(member.recv().await.unwrap());
+                } else if let Poll::Ready(item) = poll_once(member.recv()) {
+                    record.push(item.unwrap());
+                }
+            }
+        }
+        record.check().unwrap();
+        assert_eq!(record.missed(), 0);
+        assert_eq!(record.delivered(), hub.stats().published);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn is_safe_in_a_select_loop() {
+        let hub = hub();
+        let mut member = join(&hub, "member");
+        let mut record = Record::of(&member);
+        let writer = join(&hub, "writer");
+        let (ticks, mut tick) = mpsc::channel(1);
+        let writing = tokio::spawn(async move {
+            for line in 0..5_000 {
+                writer.publish(&line.to_string()).unwrap();
+                if line % 3 == 0 {
+                    ticks.send(()).await.unwrap();
+                }
+            }
+            writer.hub().close();
+        });
+        let mut batch = Batch::default();
+        let mut ended = false;
+        while !ended {
+            tokio::select! {
+                Some(()) = tick.recv() => {}
+                delivery = member.recv() => match delivery {
+                    Some(delivery) => record.push(delivery),
+                    None => ended = true,
+                },
+            }
+            tokio::select! {
+                Some(()) = tick.recv() => {}
+                items = member.recv_many(&mut batch) => match items {
+                    0 => ended = true,
+                    _ => record.push_batch(&batch),
+                },
+            }
+        }
+        writing.await.unwrap();
+        record.check().unwrap();
+        assert_eq!(record.closed(), Some(LeaveReason::Closed));
+        assert_eq!(record.delivered(), 1 + 5_000);
+    }
+
+    #[test]
+    fn unregisters_the_waker() {
+        // An announced departure wakes all waiting members, an unannounced one none.
+        for announce_up_to in [None, Some(0)] {
+            let mut config = HubConfig::default();
+            config.announce_up_to = announce_up_to;
+            let hub = Hub::new(config);
+            let handle = Arc::new(IdleWaker);
+            let waker = Waker::from(handle.clone());
+            let unregistered = Arc::strong_count(&handle);
+            for number in 0..100 {
+                let mut member = join(&hub, &format!("member{number}"));
+                let mut cx = Context::from_waker(&waker);
+                for _ in 0..3 {
+                    assert!(pin!(&mut member).poll_next(&mut cx).is_pending());
+                }
+                assert_eq!(
+                    Arc::strong_count(&handle),
+                    unregistered + 1,
+                    "one registration"
+                );
+                drop(member);
+                assert_eq!(Arc::strong_count(&handle), unregistered);
+            }
         }
     }
-}
-
-#[test]
-fn a_stream_gives_what_came_before_the_leaving_then_says_so_then_nothing() {
-    let hub = hub();
-    let mut ann = join(&hub, "ann");
-    ann.publish("one").unwrap();
-    let bob = join(&hub, "bob");
-    let end = hub.leave(ann.id(), LeaveReason::Kicked).unwrap();
-    bob.publish("she is gone").unwrap();
-    let mut record = Record::of(&ann);
-    assert_eq!(record.catch_up(&mut ann), TryRecvError::Ended);
-    record.check().unwrap();
-    assert_eq!(record.lines(), ["ann: one", "bob has arrived"]);
-    assert_eq!(record.closed(), Some(LeaveReason::Kicked));
-    assert_eq!(record.next(), end);
-}
-
-#[test]
-fn who_left_at_the_very_beginning_of_the_log_is_told_so_when_that_is_long_gone() {
-    let mut config = HubConfig::default();
-    (config.log_bytes, config.announce_up_to) = (0, Some(0));
-    let hub = Hub::new(config);
-    let mut ann = join(&hub, "ann");
-    let bob = join(&hub, "bob");
-    assert_eq!(hub.leave(ann.id(), LeaveReason::Kicked), Ok(0));
-    for _ in 0..10_000 {
-        bob.publish("hi").unwrap();
-    }
-    assert_eq!(ann.try_recv(), Ok(Delivery::Closed(LeaveReason::Kicked)));
-    assert_eq!(ann.try_recv(), Err(TryRecvError::Ended));
-}
-
-#[test]
-fn who_left_long_ago_is_told_exactly_what_it_missed_before() {
-    let mut config = HubConfig::default();
-    config.log_bytes = 0;
-    let hub = Hub::new(config);
-    let mut ann = join(&hub, "ann");
-    let bob = join(&hub, "bob");
-    bob.publish("hi").unwrap();
-    hub.leave(ann.id(), LeaveReason::Kicked).unwrap();
-    for _ in 0..10_000 {
-        bob.publish("hi").unwrap();
-    }
-    let closed = Delivery::Closed(LeaveReason::Kicked);
-    assert_eq!(ann.try_recv(), Ok(Delivery::Gap { missed: 2 }));
-    assert_eq!(ann.try_recv(), Ok(closed));
-    assert_eq!(ann.try_recv(), Err(TryRecvError::Ended));
 }

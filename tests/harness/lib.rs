@@ -1,11 +1,14 @@
-//! What the tests share: peers that speak bytes over TCP, peers in memory, and the checker of
-//! what a member was given.
+//! The test harness: peers that send bytes over TCP, peers in memory, and the history checker.
+
+mod futures;
 
 pub mod history;
 pub mod memory;
 pub mod wire;
 
-/// The README's code, run as doctests.
+pub use futures::{poll_once, within};
+
+/// Runs the code of the README as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;

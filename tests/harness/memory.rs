@@ -1,130 +1,140 @@
-//! A peer in memory: the session runs as a task, and the test speaks lines into it.
+//! Peers in memory: the session runs as a task, and the test sends and receives lines.
 
-use chat_core::session::{self, SessionConfig};
+use crate::within;
+use chat_core::session::{self, Naming, SessionConfig};
 use chat_core::transport::{Transport, memory};
-use chat_core::{Hub, JoinError, LeaveReason, Member, Name, Roster};
-use std::fmt::Display;
-use std::future::Future;
+use chat_core::{Hub, HubConfig, JoinError, LeaveReason, Member, Name, Roster};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
-/// How long anything may take that should take no time, on a busy machine.
+/// The deadline of operations that should complete at once, on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a connection holds in each direction unless a test says otherwise.
+/// The default capacity of a connection, in bytes per direction.
 pub const CAPACITY: usize = 64 * 1024;
 
-/// What a session comes to.
+/// The result of a session.
 pub type Ended = Result<LeaveReason, JoinError>;
 
-/// A member of this chosen name.
+/// A hub with the default configuration.
+pub fn hub() -> Hub {
+    Hub::new(HubConfig::default())
+}
+
+/// The configuration of a session that asks its peer for a name.
+pub fn asking() -> SessionConfig {
+    let mut config = SessionConfig::default();
+    config.naming = Naming::Ask;
+    config
+}
+
+fn chosen(name: &str) -> Name {
+    name.parse().expect("the names of the tests are valid")
+}
+
+/// A new member with this chosen name.
 pub fn join(hub: &Hub, name: &str) -> Member {
-    let name = name
-        .parse()
-        .expect("the tests choose names that are in order");
-    hub.join(name).expect("the name is free and the hub open")
+    hub.join(chosen(name))
+        .expect("the name is free and the hub is open")
 }
 
-/// A member of this chosen name, with everybody who is here.
+/// A new member with this chosen name, and the whole roster.
 pub fn join_with_roster(hub: &Hub, name: &str) -> (Member, Roster) {
-    let name = name
-        .parse()
-        .expect("the tests choose names that are in order");
-    let joined = hub.join_with_roster(name, usize::MAX);
-    joined.expect("the name is free and the hub open")
+    let joined = hub.join_with_roster(chosen(name), usize::MAX);
+    joined.expect("the name is free and the hub is open")
 }
 
-/// Gives a member this chosen name.
+/// Renames a member to this chosen name.
 pub fn rename(member: &Member, name: &str) {
-    let name = name
-        .parse()
-        .expect("the tests choose names that are in order");
-    let renamed = member.hub().rename(member.id(), name);
-    renamed.expect("it is here and the name free");
+    let renamed = member.hub().rename(member.id(), chosen(name));
+    renamed.expect("the member is present and the name is free");
 }
 
-/// The other end of a session over [`memory::pair`]. Everything it waits for has a deadline and
-/// fails the test when that is over.
+/// The peer of a session over [`memory::pair`]. Every wait has a deadline that fails the test.
 #[derive(Debug)]
 pub struct Peer {
     stream: DuplexStream,
-    /// Bytes that came behind the last line.
-    heard: Vec<u8>,
+    /// Received bytes after the last returned line.
+    buffered: Vec<u8>,
     deadline: Duration,
     session: JoinHandle<Ended>,
 }
 
 impl Peer {
-    /// A peer of this assigned name, under the default configuration.
+    /// A peer with this assigned name and the default configuration.
     pub fn connect(hub: &Hub, name: &str) -> Self {
         Self::connect_with(hub, name, &SessionConfig::default(), CAPACITY)
     }
 
-    /// A peer over a connection that holds `capacity` bytes in each direction.
+    /// A peer over a connection with a capacity of `capacity` bytes per direction.
     pub fn connect_with(hub: &Hub, name: &str, config: &SessionConfig, capacity: usize) -> Self {
         let (transport, stream) = memory::pair(capacity);
         Self {
             stream,
-            heard: Vec::new(),
+            buffered: Vec::new(),
             deadline: DEADLINE,
             session: spawn(hub, name, transport, config),
         }
     }
 
-    /// [`connect`](Self::connect), and has read the line that greets it.
+    /// Like [`connect`](Self::connect), with the greeting already read.
     pub async fn greeted(hub: &Hub, name: &str) -> Self {
         let mut peer = Self::connect(hub, name);
-        peer.expect(&format!("You are {name}")).await;
+        peer.expect_line(&format!("You are {name}")).await;
         peer
     }
 
-    /// The same peer, which waits for up to so long; for paused clocks, where waiting is free.
-    pub fn within(mut self, deadline: Duration) -> Self {
+    /// The same peer with another deadline, for tests with a paused clock.
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
     /// Sends a line.
-    pub async fn say(&mut self, line: &str) {
+    pub async fn send_line(&mut self, line: &str) {
         self.send(&format!("{line}\n")).await;
     }
 
-    /// Sends these bytes and no more.
+    /// Sends bytes without a line ending.
     pub async fn send(&mut self, bytes: &str) {
         let sent = self.stream.write_all(bytes.as_bytes());
-        let sent = timely(self.deadline, "sending", sent).await;
-        sent.expect("the session takes what is sent");
+        let sent = within(self.deadline, "sending", sent).await;
+        sent.expect("the session reads the input");
     }
 
-    /// Says that it will send no more, and goes on reading.
-    pub async fn finish(&mut self) {
+    /// Shuts down the sending side and keeps the receiving side open.
+    pub async fn half_close(&mut self) {
         let shut = self.stream.shutdown().await;
         shut.expect("a connection in memory can be shut down");
     }
 
-    /// The next line of what was taken from the connection, without its end.
-    pub fn heard_line(&mut self) -> Option<String> {
-        let end = self.heard.iter().position(|byte| *byte == b'\n')?;
-        let rest = self.heard.split_off(end + 1);
-        let mut line = std::mem::replace(&mut self.heard, rest);
+    /// The next line of the received bytes, without its ending.
+    pub fn buffered_line(&mut self) -> Option<String> {
+        let end = self.buffered.iter().position(|byte| *byte == b'\n')?;
+        let rest = self.buffered.split_off(end + 1);
+        let mut line = std::mem::replace(&mut self.buffered, rest);
         line.pop();
         Some(String::from_utf8(line).expect("a line is UTF-8"))
     }
 
-    /// Whether what was taken from the connection ends within a line.
-    pub fn has_part_of_a_line(&self) -> bool {
-        self.heard.last().is_some_and(|byte| *byte != b'\n')
+    /// Whether the received bytes end within a line.
+    pub fn has_partial_line(&self) -> bool {
+        self.buffered.last().is_some_and(|byte| *byte != b'\n')
     }
 
-    /// The next line, without its end; `None` if nothing more comes.
+    /// The next line without its ending; `None` at the end of the stream.
     pub async fn next_line(&mut self) -> Option<String> {
         loop {
-            if let Some(line) = self.heard_line() {
+            if let Some(line) = self.buffered_line() {
                 return Some(line);
             }
-            if self.listen(4096).await == 0 {
-                assert!(self.heard.is_empty(), "half a line: {:?}", self.heard);
+            if self.receive(4096).await == 0 {
+                assert!(
+                    self.buffered.is_empty(),
+                    "partial line at the end: {:?}",
+                    self.buffered
+                );
                 return None;
             }
         }
@@ -133,27 +143,27 @@ impl Peer {
     /// The next line.
     pub async fn line(&mut self) -> String {
         let line = self.next_line().await;
-        line.expect("there is another line")
+        line.expect("the stream has another line")
     }
 
-    /// Asserts what the next line is.
-    pub async fn expect(&mut self, line: &str) {
+    /// Asserts the next line.
+    pub async fn expect_line(&mut self, line: &str) {
         assert_eq!(self.next_line().await.as_deref(), Some(line));
     }
 
-    /// The lines until this one, which comes last.
-    pub async fn until(&mut self, last: &str) -> Vec<String> {
+    /// The lines up to and including this one.
+    pub async fn lines_until(&mut self, last: &str) -> Vec<String> {
         let mut lines = Vec::new();
         while lines.last().is_none_or(|line| line != last) {
             match self.next_line().await {
                 Some(line) => lines.push(line),
-                None => panic!("never came: {last:?}, but: {lines:#?}"),
+                None => panic!("{last:?} is missing in {lines:#?}"),
             }
         }
         lines
     }
 
-    /// All lines until the connection says that nothing more will come.
+    /// All lines up to the end of the stream.
     pub async fn rest(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(line) = self.next_line().await {
@@ -162,98 +172,101 @@ impl Peer {
         lines
     }
 
-    /// Takes what is there, at most so many bytes, and gives how many; 0 at the end.
-    pub async fn listen(&mut self, at_most: usize) -> usize {
+    /// Receives at most `at_most` bytes and returns their number; 0 at the end of the stream.
+    pub async fn receive(&mut self, at_most: usize) -> usize {
         let mut piece = vec![0; at_most];
-        let read = timely(self.deadline, "reading", self.stream.read(&mut piece)).await;
+        let read = within(self.deadline, "reading", self.stream.read(&mut piece)).await;
         let read = read.expect("a connection in memory can be read");
-        self.heard.extend_from_slice(&piece[..read]);
+        self.buffered.extend_from_slice(&piece[..read]);
         read
     }
 
-    /// Whether its session has ended.
-    pub fn is_over(&self) -> bool {
+    /// Whether the session has ended.
+    pub fn has_ended(&self) -> bool {
         self.session.is_finished()
     }
 
-    /// Why its session ended, keeping the connection until then.
+    /// Waits for the end of the session with an open connection and returns the reason.
     pub async fn ended(mut self) -> LeaveReason {
-        let ended = timely(self.deadline, "ending", &mut self.session).await;
+        let ended = within(self.deadline, "ending", &mut self.session).await;
         let ended = ended.expect("the session does not panic");
-        ended.expect("it was let in")
+        ended.expect("the peer has joined")
     }
 
-    /// Breaks the connection, and gives why the session ended.
-    pub async fn hang_up(self) -> LeaveReason {
+    /// Drops the connection and returns the reason for which the session ended.
+    pub async fn disconnect(self) -> LeaveReason {
         drop(self.stream);
-        let ended = timely(self.deadline, "ending", self.session).await;
+        let ended = within(self.deadline, "ending", self.session).await;
         let ended = ended.expect("the session does not panic");
-        ended.expect("it was let in")
+        ended.expect("the peer has joined")
     }
 }
 
-/// What one member said to a peer, and how much of it the peer was told, in text.
+/// The lines that a peer is to receive, compared with the lines that it does receive.
 #[derive(Debug, Default)]
 pub struct Transcript {
-    said: Vec<String>,
-    /// How many of them the peer was given or told that it missed.
-    told: usize,
+    expected: Vec<String>,
+    /// How many of them were received or reported as skipped.
+    reported: usize,
     skipped: usize,
     gaps: usize,
 }
 
 impl Transcript {
-    /// Publishes a text, which the peer is to hear of.
-    pub fn say(&mut self, member: &Member, text: &str) {
-        let name = member.name().expect("it is here");
+    /// Publishes a text that the peer is to receive.
+    pub fn publish(&mut self, member: &Member, text: &str) {
+        let name = member.name().expect("the member is present");
         member
             .publish(text)
-            .expect("it is here and the text in order");
-        self.said.push(format!("{name}: {text}"));
+            .expect("the member is present and the text is valid");
+        self.expected.push(format!("{name}: {text}"));
     }
 
-    /// The peer is to hear of this line, too, which comes next in the log.
-    pub fn expect(&mut self, line: &str) {
-        self.said.push(line.into());
+    /// Adds the next line of the log that the peer is to receive.
+    pub fn expect_line(&mut self, line: &str) {
+        self.expected.push(line.into());
     }
 
-    /// Takes down the peer's next line: the very next that was said, whole, or a notice of how
-    /// many are missing.
-    pub fn hear(&mut self, line: &str) {
+    /// Checks the next line of the peer: the next expected line, or a notice of how many are
+    /// missing.
+    pub fn check_line(&mut self, line: &str) {
         let Some(notice) = line.strip_prefix("* ") else {
-            assert_eq!(Some(line), self.said.get(self.told).map(String::as_str));
-            self.told += 1;
+            assert_eq!(
+                Some(line),
+                self.expected.get(self.reported).map(String::as_str)
+            );
+            self.reported += 1;
             return;
         };
         let skipped = notice
             .strip_suffix(" messages skipped")
             .map(str::parse::<usize>);
         let Some(Ok(skipped)) = skipped else {
-            panic!("{line:?} is no line and no gap");
+            panic!("{line:?} is neither a line nor a gap");
         };
-        assert!(skipped > 0, "a gap of nothing");
-        self.told += skipped;
+        assert!(skipped > 0, "an empty gap");
+        self.reported += skipped;
         self.skipped += skipped;
         self.gaps += 1;
     }
 
-    /// How many lines were said.
-    pub fn said(&self) -> usize {
-        self.said.len()
+    /// The number of expected lines.
+    pub fn expected(&self) -> usize {
+        self.expected.len()
     }
 
-    /// How many of them the peer has not heard of.
-    pub fn untold(&self) -> usize {
-        let untold = self.said.len().checked_sub(self.told);
-        untold.expect("no more are missing than were said")
+    /// The number of expected lines that were neither received nor reported as skipped.
+    pub fn outstanding(&self) -> usize {
+        let outstanding = self.expected.len().checked_sub(self.reported);
+        outstanding.expect("no more lines were reported than expected")
     }
 
-    /// How many of them it was told that it missed.
+    /// The number of lines reported as skipped.
     pub fn skipped(&self) -> u64 {
         self.skipped as u64
     }
 
-    /// In how many notices.
+    /// The number of gap notices.
     pub fn gaps(&self) -> u64 {
         self.gaps as u64
     }
@@ -266,25 +279,13 @@ pub fn spawn(
     transport: impl Transport,
     config: &SessionConfig,
 ) -> JoinHandle<Ended> {
-    let name = Name::assigned(name).expect("the tests assign names that are in order");
+    let name = Name::assigned(name).expect("the names of the tests are valid");
     let (hub, config) = (hub.clone(), config.clone());
     tokio::spawn(session::run(&hub, name, transport, &config))
 }
 
-/// What a future comes to, which must be in time.
-pub async fn timely<T>(
-    deadline: Duration,
-    what: impl Display,
-    future: impl Future<Output = T>,
-) -> T {
-    match tokio::time::timeout(deadline, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("{what} took longer than {deadline:?}"),
-    }
-}
-
-/// Waits until no task can do any more. Only for a paused clock, which does not move as long as
-/// one can; it moves by a millisecond.
-pub async fn all_idle() {
+/// Runs all tasks until none can proceed. The clock must be paused: it advances by a millisecond,
+/// once no task can run.
+pub async fn run_until_idle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }

@@ -1,8 +1,10 @@
 //! Peers that speak bytes over TCP to a server in this process, as `nc` would.
 //!
-//! Time is real here, so nothing sleeps: a test knows that something has happened because it has
-//! heard of it, and that something was not published because the next thing said comes next.
+//! Time is real here, and no test sleeps. A test knows that an event has happened once a peer has
+//! received it, and that a text was not published once a peer receives the next one in its place.
 
+use crate::within;
+use chat_core::session::Naming;
 use chat_core::{Hub, HubConfig};
 use chat_server::{ServerConfig, TcpListeners, serve};
 use std::fmt::{self, Display};
@@ -15,16 +17,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// What takes longer than this fails the test, which depends on no other measure of speed.
-const DEADLINE: Duration = Duration::from_secs(20);
-
-/// Gives what comes of it, which must be soon.
-pub async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, work).await {
-        Ok(done) => done,
-        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
-    }
-}
+/// The deadline of every wait; the only duration on which a test depends.
+pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A server in this process, on a port of its own.
 #[derive(Debug)]
@@ -35,23 +29,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// One as it is by default, but with more time for peers to close.
+    /// A server with the default configuration, but with more time for peers to close.
     pub async fn start() -> Self {
         Self::with(|_, _| {}).await
     }
 
-    /// One with settings of its own.
+    /// A server whose configuration `change` has adapted.
     pub async fn with(change: impl FnOnce(&mut HubConfig, &mut ServerConfig)) -> Self {
         let (mut hub, mut config) = (HubConfig::default(), ServerConfig::default());
-        // A test that is slow, not to say stopped, is not to be mistaken for such a peer.
+        // A test on a busy machine may close late.
         config.session.linger = DEADLINE;
         change(&mut hub, &mut config);
         let listeners = TcpListeners::bind("127.0.0.1:0").await.expect("a port");
         let address = listeners.addresses()[0];
-        let (shutdown, told) = oneshot::channel();
+        let (shutdown, signal) = oneshot::channel();
         let serving = tokio::spawn(async move {
-            let told = async { told.await.unwrap_or(()) };
-            serve(listeners, Hub::new(hub), config, told).await;
+            let signal = async { signal.await.unwrap_or(()) };
+            serve(listeners, Hub::new(hub), config, signal).await;
         });
         Self {
             address,
@@ -60,40 +54,45 @@ impl Server {
         }
     }
 
+    /// A server that asks each peer for its name.
+    pub async fn asking() -> Self {
+        Self::with(|_, config| config.session.naming = Naming::Ask).await
+    }
+
     /// The address to connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A new connection, of which nothing was read.
+    /// A new peer that has not read anything.
     pub async fn connect(&self) -> Peer {
-        let stream = in_time("connect", TcpStream::connect(self.address)).await;
+        let stream = within(DEADLINE, "connect", TcpStream::connect(self.address)).await;
         Peer::new(stream.expect("the server accepts"))
     }
 
-    /// A newcomer to a room where these are, in the order in which they came: it is greeted, and
-    /// they hear of it.
+    /// A new peer that has read its greeting. `others` are all present peers, in the order of
+    /// arrival; each of them has read the arrival.
     pub async fn newcomer(&self, others: &mut [&mut Peer]) -> Peer {
         let newcomer = self.connect().await;
-        Self::greet(newcomer, others).await
+        Self::read_greeting(newcomer, others).await
     }
 
-    /// A newcomer for whom its system keeps little.
-    pub async fn narrow_newcomer(&self, others: &mut [&mut Peer]) -> Peer {
+    /// Like [`newcomer`](Self::newcomer), with a small receive buffer.
+    pub async fn newcomer_with_small_buffer(&self, others: &mut [&mut Peer]) -> Peer {
         let socket = TcpSocket::new_v4().expect("a socket");
-        let narrow = socket.set_recv_buffer_size(4096);
-        narrow.expect("a socket option");
-        let stream = in_time("connect", socket.connect(self.address)).await;
+        let set = socket.set_recv_buffer_size(4096);
+        set.expect("a socket option");
+        let stream = within(DEADLINE, "connect", socket.connect(self.address)).await;
         let newcomer = Peer::new(stream.expect("the server accepts"));
-        Self::greet(newcomer, others).await
+        Self::read_greeting(newcomer, others).await
     }
 
-    async fn greet(mut newcomer: Peer, others: &mut [&mut Peer]) -> Peer {
+    async fn read_greeting(mut newcomer: Peer, others: &mut [&mut Peer]) -> Peer {
         newcomer.expect_line(&format!("You are {newcomer}")).await;
         if !others.is_empty() {
             let names = Vec::from_iter(others.iter().map(|other| other.name()));
-            let here = format!("Here now: {}", names.join(", "));
-            newcomer.expect_line(&here).await;
+            let roster = format!("Here now: {}", names.join(", "));
+            newcomer.expect_line(&roster).await;
         }
         for other in others {
             other.expect_line(&format!("{newcomer} has arrived")).await;
@@ -101,32 +100,36 @@ impl Server {
         newcomer
     }
 
-    /// The first peers of an empty room. Each has heard of those who came after it.
-    pub async fn room<const N: usize>(&self) -> [Peer; N] {
+    /// The first peers of an empty server. Each has read the arrivals of the later ones.
+    pub async fn peers<const N: usize>(&self) -> [Peer; N] {
         let mut peers = Vec::with_capacity(N);
         for _ in 0..N {
             let mut others = Vec::from_iter(&mut peers);
             let newcomer = self.newcomer(&mut others).await;
             peers.push(newcomer);
         }
-        peers.try_into().expect("one for each turn")
+        peers.try_into().expect("there are N peers")
     }
 
-    /// Begins the shutdown; gives what ends when the server has.
+    /// Begins the shutdown; the future completes once the server has stopped.
     pub fn shut_down(self) -> impl Future<Output = ()> {
         self.shutdown.send(()).expect("the server runs");
-        async { in_time("drain", self.serving).await.expect("no panic") }
+        async {
+            within(DEADLINE, "drain", self.serving)
+                .await
+                .expect("no panic")
+        }
     }
 }
 
-/// A peer that speaks and reads raw bytes. It is shown as its name: its address at first.
+/// A peer that sends and reads raw bytes. It is displayed as its name, at first its address.
 #[derive(Debug)]
 pub struct Peer {
     name: String,
     reader: OwnedReadHalf,
-    /// None when it has said that it will send no more.
+    /// `None` after a half-close.
     writer: Option<OwnedWriteHalf>,
-    /// Everything from the start, of which `read` bytes were given.
+    /// All received bytes; the first `read` of them have been returned.
     received: Vec<u8>,
     read: usize,
     ended: bool,
@@ -139,10 +142,10 @@ impl Display for Peer {
 }
 
 impl Peer {
-    /// A peer on a connection that a test has made for itself.
+    /// A peer on a connection that the test has made.
     pub fn new(stream: TcpStream) -> Self {
         let name = stream.local_addr().expect("connected").to_string();
-        // What is written in two pieces is to arrive in two.
+        // Two writes are to arrive as two reads.
         stream.set_nodelay(true).expect("a socket option");
         let (reader, writer) = stream.into_split();
         Self {
@@ -155,25 +158,25 @@ impl Peer {
         }
     }
 
-    /// What the others see it called.
+    /// The name that other members see.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Notes that the server calls it so from now on.
-    pub fn is_called(&mut self, name: &str) {
+    /// Sets the name that the server uses from now on.
+    pub fn set_name(&mut self, name: &str) {
         self.name = name.to_owned();
     }
 
     /// Sends bytes.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let writer = self.writer.as_mut().expect("it has not ended its input");
-        let sent = in_time("send", writer.write_all(bytes.as_ref())).await;
-        sent.expect("the server takes what is sent");
+        let writer = self.writer.as_mut().expect("no half-close so far");
+        let sent = within(DEADLINE, "send", writer.write_all(bytes.as_ref())).await;
+        sent.expect("the server reads the input");
     }
 
-    /// Says one line, which these and itself hear.
-    pub async fn say(&mut self, text: &str, others: &mut [&mut Peer]) {
+    /// Publishes a text; this peer and `others` receive the line next.
+    pub async fn publish(&mut self, text: &str, others: &mut [&mut Peer]) {
         self.send(format!("{text}\n")).await;
         let line = format!("{self}: {text}");
         self.expect_line(&line).await;
@@ -182,21 +185,21 @@ impl Peer {
         }
     }
 
-    /// Says so many lines of 1,000 bytes and a number, and hears them; gives what it heard.
+    /// Publishes numbered lines of 1,000 bytes and returns them as received.
     pub async fn flood(&mut self, lines: usize) -> String {
         let text = "x".repeat(1000);
-        let mut heard = String::new();
+        let mut received = String::new();
         for first in (0..lines).step_by(50) {
             let batch = first..lines.min(first + 50);
             let count = batch.len();
             let input: String = batch.map(|n| format!("{n} {text}\n")).collect();
             self.send(input).await;
-            heard += &self.next_lines(count).await;
+            received += &self.next_lines(count).await;
         }
-        heard
+        received
     }
 
-    /// Takes another name, of which these and itself hear.
+    /// Takes another name; this peer and `others` receive the renaming next.
     pub async fn rename(&mut self, name: &str, others: &mut [&mut Peer]) {
         self.send(format!("/name {name}\n")).await;
         let line = format!("{self} is now {name}");
@@ -204,18 +207,18 @@ impl Peer {
         for other in others {
             other.expect_line(&line).await;
         }
-        self.is_called(name);
+        self.set_name(name);
     }
 
-    /// The next line, without its end; a stream that ends instead fails the test.
+    /// The next line without its ending; the end of the stream fails the test.
     pub async fn line(&mut self) -> String {
         match self.next_line().await {
             Some(line) => line,
-            None => panic!("{self}: the end instead of a line; {}", self.so_far()),
+            None => panic!("{self}: end of stream instead of a line; {}", self.so_far()),
         }
     }
 
-    /// The next line, or the end of the stream, which must not cut a line.
+    /// The next line, or `None` at the end of the stream, which must not be within a line.
     pub async fn next_line(&mut self) -> Option<String> {
         let mut looked_at = self.read;
         loop {
@@ -227,13 +230,18 @@ impl Peer {
             }
             looked_at = self.received.len();
             if !self.receive().await {
-                assert_eq!(self.read, looked_at, "half a line; {}", self.so_far());
+                assert_eq!(
+                    self.read,
+                    looked_at,
+                    "partial line at the end; {}",
+                    self.so_far()
+                );
                 return None;
             }
         }
     }
 
-    /// So many lines, with their ends.
+    /// The next `count` lines with their endings.
     pub async fn next_lines(&mut self, count: usize) -> String {
         let mut lines = String::new();
         for _ in 0..count {
@@ -243,26 +251,26 @@ impl Peer {
         lines
     }
 
-    /// The next line is this one.
+    /// Asserts the next line.
     pub async fn expect_line(&mut self, expected: &str) {
         let line = self.line().await;
-        assert_eq!(line, expected, "at {self}; {}", self.so_far());
+        assert_eq!(line, expected, "{self}; {}", self.so_far());
     }
 
-    /// The next lines are these.
+    /// Asserts the next lines.
     pub async fn expect_lines(&mut self, expected: &[&str]) {
         for line in expected {
             self.expect_line(line).await;
         }
     }
 
-    /// There is nothing more: the server has ended the stream, in order.
+    /// Asserts that the server has ended the stream and that nothing is unread.
     pub async fn expect_end(&mut self) {
         let rest = self.rest().await;
-        assert_eq!(rest, "", "at {self}, instead of the end");
+        assert_eq!(rest, "", "{self} received more before the end");
     }
 
-    /// All that was not given yet, to the end of the stream.
+    /// The unread rest of the stream, up to its end.
     pub async fn rest(&mut self) -> String {
         while self.receive().await {}
         let rest = self.received[self.read..].to_vec();
@@ -270,30 +278,30 @@ impl Peer {
         String::from_utf8(rest).expect("lines are UTF-8")
     }
 
-    /// All that it was ever sent, to the end of the stream.
+    /// The whole stream, up to its end.
     pub async fn whole_stream(&mut self) -> String {
         self.read = 0;
         self.rest().await
     }
 
-    /// Says that it will send no more, and goes on reading: `nc -N` at the end of its input.
+    /// Shuts down the sending side and keeps the receiving side open, as `nc -N` does.
     pub fn half_close(&mut self) {
-        assert!(self.writer.take().is_some(), "half closed once");
+        assert!(self.writer.take().is_some(), "first half-close");
     }
 
-    /// Its sending side, for a task of its own; dropping that half closes.
+    /// The sending side, for a separate task. Dropping it is a half-close.
     pub fn take_writer(&mut self) -> OwnedWriteHalf {
-        self.writer.take().expect("it has not ended its input")
+        self.writer.take().expect("no half-close so far")
     }
 
-    /// Is gone without a word: the server finds the connection reset.
+    /// Resets the connection.
     pub fn reset(self) {
-        let writer = self.writer.expect("it has not ended its input");
+        let writer = self.writer.expect("no half-close so far");
         let stream = self.reader.reunite(writer).expect("halves of one");
         stream.set_zero_linger().expect("a socket option");
     }
 
-    /// Takes in more of the stream; `false` at its end.
+    /// Receives more of the stream; `false` at its end.
     async fn receive(&mut self) -> bool {
         if self.ended {
             return false;
@@ -302,7 +310,7 @@ impl Peer {
         match tokio::time::timeout(DEADLINE, reading).await {
             Ok(Ok(bytes)) => self.ended = bytes == 0,
             Ok(Err(error)) => panic!("{self}: {error}; {}", self.so_far()),
-            Err(_) => panic!("{self}: nothing for {DEADLINE:?}; {}", self.so_far()),
+            Err(_) => panic!("{self}: no bytes for {DEADLINE:?}; {}", self.so_far()),
         }
         !self.ended
     }

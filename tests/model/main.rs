@@ -1,40 +1,44 @@
-//! The hub held against a naive model of it, by random operations, as far as one thread can see
-//! its promises: what it answers, who is here, and what each member is given. The logs are the
-//! smallest there can be, so members are overrun all the time, and the numbers may run out.
+//! Random operations on a hub and on a naive model of it, from one thread. After each operation the
+//! test compares results, rosters and the items of each member. The logs are the smallest possible,
+//! so overruns are frequent, and the numbers may run out.
 
 mod ops;
 mod reference;
-mod seat;
+mod slot;
 
 use chat_core::{Batch, Delivery, Hub, HubConfig, Member, Name, TryRecvError};
-use chat_tests::history::{History, owned};
-use ops::{NAMES, Op, Way, texts};
+use chat_tests::history::{History, owned_items};
+use chat_tests::poll_once;
+use ops::{NAMES, Op, ReadMethod, texts};
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use reference::{Model, Outcome};
-use seat::Seat;
-use std::future::Future;
+use slot::MemberSlot;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tokio_stream::Stream;
 
-prop_state_machine! {
-    #![proptest_config(Config::with_cases(80))]
+mod hub {
+    use super::*;
 
-    #[test]
-    fn the_hub_keeps_its_promises_whatever_one_thread_does_with_it(sequential 1..250 => System);
+    prop_state_machine! {
+        #![proptest_config(Config::with_cases(80))]
+
+        #[test]
+        fn matches_the_model(sequential 1..250 => System);
+    }
 }
 
-/// How many lines the smallest log holds at least.
+/// The number of lines that the smallest log always holds.
 const KEPT: u64 = 8;
 
-/// A hub with all who ever came.
+/// A hub with all members that ever joined.
 struct System {
     hub: Hub,
-    seats: Vec<Seat>,
-    /// The gaps that members were told of, and the events in them.
-    told: (u64, u64),
+    slots: Vec<MemberSlot>,
+    /// The number of delivered gaps, and of the events that they cover.
+    gaps: (u64, u64),
     batch: Batch,
     history: History,
 }
@@ -51,8 +55,8 @@ impl StateMachineTest for System {
         config.announce_up_to = settings.announce_up_to;
         Self {
             hub: Hub::starting_at(config, settings.first),
-            seats: Vec::new(),
-            told: (0, 0),
+            slots: Vec::new(),
+            gaps: (0, 0),
             batch: Batch::default(),
             history: match settings.announce_up_to {
                 None => History::new(),
@@ -64,13 +68,13 @@ impl StateMachineTest for System {
     fn apply(mut system: Self, model: &Model, op: Op) -> Self {
         let outcome = system.perform(model, &op);
         let promise = match op {
-            Op::Join { .. } => "joining: a name is free only after the leaving of who had it",
-            Op::Leave { .. } => "leave once: of all ways to leave the first counts, and no other",
-            Op::Say { .. } | Op::Flood { .. } => {
-                "order, silence after leave: who is here gets the next numbers, nobody else any"
+            Op::Join { .. } => "joining: a name is free only after the departure of its holder",
+            Op::Leave { .. } => "leave once: only the first departure counts",
+            Op::Publish { .. } | Op::PublishBurst { .. } => {
+                "order, silence after leave: only a present member gets the next numbers"
             }
-            Op::Rename { .. } => "renaming: to what is free, or is its own",
-            Op::Drop { .. } | Op::Read { .. } | Op::Close => "nothing that could fail",
+            Op::Rename { .. } => "renaming: the new name is free or the member's own",
+            Op::Drop { .. } | Op::Read { .. } | Op::Close => "no result",
         };
         assert_eq!(outcome, model.outcome, "{promise}");
         if !model.closed {
@@ -80,30 +84,36 @@ impl StateMachineTest for System {
     }
 
     fn check_invariants(system: &Self, model: &Model) {
-        system.check_who_is_here(model);
+        system.check_presence(model);
         system.check_stats(model);
-        for (seat, guest) in system.seats.iter().zip(&model.guests) {
-            seat.check_wakeup(model, guest);
+        for (slot, expected) in system.slots.iter().zip(&model.members) {
+            slot.check_wakeup(model, expected);
         }
     }
 
-    /// Drain: whatever came before, after closing everybody gets the rest and the end once.
+    /// Drain: after a close, each member receives the remainder and then the end, once.
     fn teardown(system: Self, model: Model) {
         let model = Model::apply(model, &Op::Close);
         let mut system = Self::apply(system, &model, Op::Close);
         Self::check_invariants(&system, &model);
-        let ways = [Way::TryMany, Way::TryOne, Way::Stream, Way::One, Way::Many];
-        for (who, way) in model.handles().into_iter().zip(ways.into_iter().cycle()) {
-            while system.read(&model, who, way) {}
-            let seat = &system.seats[who];
-            assert!(seat.ended, "drain: the stream of {:?} ends", seat.id);
+        let methods = [
+            ReadMethod::TryMany,
+            ReadMethod::TryOne,
+            ReadMethod::Stream,
+            ReadMethod::One,
+            ReadMethod::Many,
+        ];
+        for (index, method) in model.handles().into_iter().zip(methods.into_iter().cycle()) {
+            while system.read(&model, index, method) {}
+            let slot = &system.slots[index];
+            assert!(slot.ended, "drain: the stream of {:?} ends", slot.id);
         }
         Self::check_invariants(&system, &model);
-        for seat in system.seats {
-            system.history.add(seat.record);
+        for slot in system.slots {
+            system.history.add(slot.record);
         }
         let checked = system.history.check();
-        checked.expect("what all were given together is in order");
+        checked.expect("the common history keeps the promises");
     }
 }
 
@@ -115,44 +125,51 @@ impl System {
                 let from = joined.map(|(member, roster)| {
                     let from = member.position();
                     assert_eq!(roster, self.hub.roster(*limit), "atomic join");
-                    assert_eq!(roster.position, from, "atomic join: roster and stream fit");
-                    self.seats.push(Seat::new(member));
+                    assert_eq!(
+                        roster.position, from,
+                        "atomic join: roster and stream have one position"
+                    );
+                    self.slots.push(MemberSlot::new(member));
                     from
                 });
                 Outcome::Joined(from)
             }
-            Op::Leave { who, reason } => {
-                Outcome::Left(self.hub.leave(self.seats[*who].id, *reason))
+            Op::Leave { index, reason } => {
+                Outcome::Left(self.hub.leave(self.slots[*index].id, *reason))
             }
-            Op::Drop { who, panics } => {
-                let seat = &mut self.seats[*who];
-                seat.waits = false;
-                let member = seat.member.take();
+            Op::Drop { index, panics } => {
+                let slot = &mut self.slots[*index];
+                slot.waiting = false;
+                let member = slot.member.take();
                 if *panics {
                     let panicked = catch_unwind(AssertUnwindSafe(|| {
                         let _owned = member;
-                        // As a panic, but without its report among the test's.
+                        // A panic without a report in the output of the test.
                         resume_unwind(Box::new("on purpose"));
                     }));
-                    panicked.expect_err("it panics");
+                    panicked.expect_err("the closure panics");
                 }
                 Outcome::Done
             }
-            Op::Say { who, .. } | Op::Flood { who, .. } => {
+            Op::Publish { index, .. } | Op::PublishBurst { index, .. } => {
                 let texts = texts(op, self.hub.stats().published);
                 let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-                let id = self.seats[*who].id;
+                let id = self.slots[*index].id;
                 Outcome::Published(match texts[..] {
                     [text] => self.hub.publish(id, text).map(|number| number..number + 1),
                     _ => self.hub.publish_many(id, &texts),
                 })
             }
-            Op::Rename { who, name } => {
-                Outcome::Renamed(self.hub.rename(self.seats[*who].id, ops::name(name)))
+            Op::Rename { index, name } => {
+                Outcome::Renamed(self.hub.rename(self.slots[*index].id, ops::name(name)))
             }
-            Op::Read { who, way, times } => {
+            Op::Read {
+                index,
+                method,
+                times,
+            } => {
                 for _ in 0..*times {
-                    if !self.read(model, *who, *way) {
+                    if !self.read(model, *index, *method) {
                         break;
                     }
                 }
@@ -165,82 +182,88 @@ impl System {
         }
     }
 
-    /// Lets a member read once; gives whether there was something.
-    fn read(&mut self, model: &Model, who: usize, way: Way) -> bool {
-        let (seat, guest) = (&mut self.seats[who], &model.guests[who]);
-        let (member, batch) = (seat.member.as_mut(), &mut self.batch);
-        let member = member.expect("who reads has its handle");
-        let waker = Waker::from(seat.woken.clone());
-        let given = match way {
-            Way::TryOne => member.try_recv().map(|item| vec![item]),
-            Way::One => now(poll_once(member.recv())).map(|item| vec![item]),
-            Way::Stream => {
+    /// Reads once as a member; returns whether there was an item.
+    fn read(&mut self, model: &Model, index: usize, method: ReadMethod) -> bool {
+        let (slot, expected) = (&mut self.slots[index], &model.members[index]);
+        let (member, batch) = (slot.member.as_mut(), &mut self.batch);
+        let member = member.expect("a reading member has its handle");
+        let waker = Waker::from(slot.waker.clone());
+        let received = match method {
+            ReadMethod::TryOne => member.try_recv().map(|item| vec![item]),
+            ReadMethod::One => ready_item(poll_once(member.recv())).map(|item| vec![item]),
+            ReadMethod::Stream => {
                 let polled = Pin::new(member).poll_next(&mut Context::from_waker(&waker));
-                now(polled).map(|item| vec![item])
+                ready_item(polled).map(|item| vec![item])
             }
-            Way::TryMany => member.try_recv_many(batch).map(|items| taken(batch, items)),
-            Way::Many => {
+            ReadMethod::TryMany => member
+                .try_recv_many(batch)
+                .map(|items| items_of(batch, items)),
+            ReadMethod::Many => {
                 let items = poll_once(member.recv_many(batch)).map(|n| (n > 0).then_some(n));
-                now(items).map(|items| taken(batch, items))
+                ready_item(items).map(|items| items_of(batch, items))
             }
         };
-        let many = matches!(way, Way::TryMany | Way::Many);
-        let Ok(items) = given else {
-            seat.check_nothing(model, guest, given.err());
-            if way == Way::TryMany || (many && seat.ended) {
-                assert!(batch.is_empty(), "what it had before is gone");
+        let many = matches!(method, ReadMethod::TryMany | ReadMethod::Many);
+        let Ok(items) = received else {
+            slot.check_no_item(model, expected, received.err());
+            if method == ReadMethod::TryMany || (many && slot.ended) {
+                assert!(batch.is_empty(), "the batch was cleared");
             }
-            // Who polls in another way and drops that waits no longer.
-            match way {
-                Way::Stream => seat.wait(),
-                Way::One | Way::Many => seat.waits = false,
-                Way::TryOne | Way::TryMany => {}
+            // A dropped poll of another method removes the waker of the stream.
+            match method {
+                ReadMethod::Stream => slot.start_wait(),
+                ReadMethod::One | ReadMethod::Many => slot.waiting = false,
+                ReadMethod::TryOne | ReadMethod::TryMany => {}
             }
             return false;
         };
-        seat.waits = false;
+        slot.waiting = false;
         let oldest = model.position() - self.hub.stats().events;
         for item in &items {
             if let Delivery::Gap { missed } = item {
-                self.told = (self.told.0 + 1, self.told.1 + missed);
+                self.gaps = (self.gaps.0 + 1, self.gaps.1 + missed);
             }
-            seat.take(model, guest, oldest, item);
+            slot.check_item(model, expected, oldest, item);
         }
-        let position = seat.member.as_ref().map(Member::position);
-        assert_eq!(position, Some(seat.next), "it knows where it is");
+        let position = slot.member.as_ref().map(Member::position);
+        assert_eq!(
+            position,
+            Some(slot.next),
+            "the member has the position after its last item"
+        );
         if many {
-            seat.check_batch(model, guest, &items, batch);
+            slot.check_batch(model, expected, &items, batch);
         }
         true
     }
 
-    fn check_who_is_here(&self, model: &Model) {
+    fn check_presence(&self, model: &Model) {
         let names = model.names();
         for limit in [usize::MAX, model.events.len() % 4] {
             let roster = self.hub.roster(limit);
             assert_eq!(
                 (roster.position, roster.total),
                 (model.position(), names.len()),
-                "total order, silence after leave: only what happened has a number"
+                "total order, silence after leave: only events have numbers"
             );
-            let given: Vec<_> = roster.names.iter().map(Name::as_str).collect();
-            let expected = &names[..names.len().min(limit)];
-            assert_eq!(given, expected, "presence: in the order of arrival");
+            let listed: Vec<_> = roster.names.iter().map(Name::as_str).collect();
+            let first = &names[..names.len().min(limit)];
+            assert_eq!(listed, first, "presence: in the order of arrival");
         }
-        for (seat, guest) in self.seats.iter().zip(&model.guests) {
-            let name = self.hub.name(seat.id);
+        for (slot, expected) in self.slots.iter().zip(&model.members) {
+            let name = self.hub.name(slot.id);
             let name = name.as_ref().map(Name::as_str);
-            assert_eq!(name, guest.name, "presence: of {:?}", seat.id);
+            assert_eq!(name, expected.name, "presence: of {:?}", slot.id);
         }
-        // A few at a time: what a name counts as takes a while to find out.
+        // Three names per step, because the comparison of names is slow.
         let names = NAMES.iter().cycle().skip(model.events.len() % NAMES.len());
         for (name, _) in names.take(3) {
             let found = self.hub.find(&ops::name(name));
             let holders = model.holders(name);
-            let mut holders = holders.iter().map(|who| Some(self.seats[*who].id));
+            let mut holders = holders.iter().map(|index| Some(self.slots[*index].id));
             assert!(
                 (found.is_none() && holders.len() == 0) || holders.any(|id| id == found),
-                "presence, leave once: {name} is found as {found:?}"
+                "presence, leave once: {name} found {found:?}"
             );
         }
         let closed = (
@@ -255,12 +278,12 @@ impl System {
         let stats = self.hub.stats();
         assert_eq!(
             (stats.members, stats.published, stats.position),
-            (model.here.len(), model.published, model.position())
+            (model.present.len(), model.published, model.position())
         );
         assert_eq!(
             (stats.gaps, stats.missed),
-            self.told,
-            "exact gaps: what members were told is what the hub counts"
+            self.gaps,
+            "exact gaps: the hub counts the delivered gaps"
         );
         let oldest = model.position() - stats.events;
         let (tail, head) = (model.offset(oldest), model.offset(model.position()));
@@ -272,35 +295,35 @@ impl System {
         let log = self.hub.config().log_bytes as u64;
         assert!(
             stats.bytes + 8 * stats.events <= log,
-            "bounded memory: lines and index are more than {log}"
+            "bounded memory: lines and index exceed {log} bytes"
         );
-        // Cursors are counted by zones of the log.
+        // The hub counts cursors per zone, a 64th of the log.
         let zone = log / 64 + 1;
-        let held = self.seats.iter().filter(|seat| seat.member.is_some());
-        let cursors: Vec<_> = held.map(|seat| model.offset(seat.next)).collect();
+        let held = self.slots.iter().filter(|slot| slot.member.is_some());
+        let cursors: Vec<_> = held.map(|slot| model.offset(slot.next)).collect();
         let lost = |by: u64| cursors.iter().filter(|at| **at + by < tail).count();
         assert!((lost(zone)..=lost(0)).contains(&stats.overrun), "{stats:?}");
-        let hindmost = cursors.iter().min().map_or(head, |at| tail.max(*at));
+        let slowest = cursors.iter().min().map_or(head, |at| tail.max(*at));
         let behind = match stats.overrun {
-            0 => head - hindmost..=(head - hindmost + zone).min(stats.bytes),
+            0 => head - slowest..=(head - slowest + zone).min(stats.bytes),
             _ => stats.bytes..=stats.bytes,
         };
         assert!(behind.contains(&stats.behind), "{behind:?} in {stats:?}");
     }
 }
 
-/// What a read comes to if it is not waited for.
-fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+/// The items of a batch, whose number must be `items`.
+fn items_of(batch: &Batch, items: usize) -> Vec<Delivery> {
+    assert_eq!(
+        batch.len(),
+        items,
+        "the batch has the returned number of items"
+    );
+    owned_items(batch).collect()
 }
 
-/// What is in the batch, which has so many items.
-fn taken(batch: &Batch, items: usize) -> Vec<Delivery> {
-    assert_eq!(batch.len(), items, "a batch has what it is said to have");
-    owned(batch).collect()
-}
-
-fn now<T>(polled: Poll<Option<T>>) -> Result<T, TryRecvError> {
+/// The result of a poll as the result of a `try_` method.
+fn ready_item<T>(polled: Poll<Option<T>>) -> Result<T, TryRecvError> {
     match polled {
         Poll::Ready(Some(item)) => Ok(item),
         Poll::Ready(None) => Err(TryRecvError::Ended),

@@ -1,6 +1,6 @@
-//! The hub as anyone would write it who need not forget: all that ever happened, in a `Vec`, and a
-//! list of who is here. What the hub still holds is not modelled: whatever that is, what a member
-//! is given and its gaps have to make up this `Vec` from its arrival to its end.
+//! The model: a hub that keeps all events in a `Vec`, and a list of present members. The model does
+//! not say which events the log still holds: in any case the events and gaps of a member tile this
+//! `Vec` from its arrival to its end.
 
 use crate::ops::{Op, clash, ops, texts};
 use chat_core::{EventKind, JoinError, LeaveError, LeaveReason, PublishError, RenameError};
@@ -9,7 +9,7 @@ use proptest::sample::select;
 use proptest_state_machine::ReferenceStateMachine;
 use std::ops::Range;
 
-/// What a hub is made with.
+/// The settings of a hub.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) max_text: usize,
@@ -18,29 +18,29 @@ pub(crate) struct Settings {
     pub(crate) first: u64,
 }
 
-/// What an operation came to.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The number of the first event that the newcomer is to be given.
+    /// The number of the first event that the new member receives.
     Joined(Result<u64, JoinError>),
     Left(Result<u64, LeaveError>),
     Published(Result<Range<u64>, PublishError>),
     Renamed(Result<(), RenameError>),
-    /// Nothing that could fail; what is read is looked at by itself.
+    /// An operation without a result. Items that are read are checked separately.
     Done,
 }
 
-/// What happened.
+/// An event of the model.
 #[derive(Clone, Debug)]
-pub(crate) struct Happened {
+pub(crate) struct ModelEvent {
     pub(crate) kind: EventKind,
     pub(crate) sender: &'static str,
     pub(crate) text: String,
-    /// Bytes of all lines up to the end of this one.
+    /// The bytes of all lines up to the end of this one.
     pub(crate) end: u64,
 }
 
-impl Happened {
+impl ModelEvent {
     pub(crate) fn line(&self) -> String {
         let Self { sender, text, .. } = self;
         match self.kind {
@@ -53,36 +53,36 @@ impl Happened {
     }
 }
 
-/// Somebody who came.
+/// A member that has joined at some time.
 #[derive(Clone, Debug)]
-pub(crate) struct Guest {
-    /// Its name, if it is here.
+pub(crate) struct ModelMember {
+    /// The name, if the member is present.
     pub(crate) name: Option<&'static str>,
-    /// The number before which its stream ends, and why, if it has left.
+    /// The number before which the stream ends and the reason, if the member has left.
     pub(crate) until: Option<(u64, LeaveReason)>,
-    /// Whether its handle is still there.
+    /// Whether the handle still exists.
     pub(crate) held: bool,
 }
 
-impl Guest {
-    /// The number before which its stream ends, or has come to by now.
+impl ModelMember {
+    /// The number before which the stream ends, or the current position.
     pub(crate) fn end(&self, model: &Model) -> u64 {
         self.until.map_or(model.position(), |(end, _)| end)
     }
 }
 
-/// The naive hub.
+/// The naive model of a hub.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) settings: Settings,
-    pub(crate) events: Vec<Happened>,
-    /// All who ever came.
-    pub(crate) guests: Vec<Guest>,
-    /// Those who are here, in the order in which they came.
-    pub(crate) here: Vec<usize>,
+    pub(crate) events: Vec<ModelEvent>,
+    /// All members that ever joined.
+    pub(crate) members: Vec<ModelMember>,
+    /// The present members, in the order of arrival.
+    pub(crate) present: Vec<usize>,
     pub(crate) closed: bool,
     pub(crate) published: u64,
-    /// What the last operation came to.
+    /// The result of the last operation.
     pub(crate) outcome: Outcome,
 }
 
@@ -91,25 +91,25 @@ impl Model {
         Self {
             settings,
             events: Vec::new(),
-            guests: Vec::new(),
-            here: Vec::new(),
+            members: Vec::new(),
+            present: Vec::new(),
             closed: false,
             published: 0,
             outcome: Outcome::Done,
         }
     }
 
-    /// The number that the next event gets.
+    /// The number of the next event.
     pub(crate) fn position(&self) -> u64 {
         self.settings.first + self.events.len() as u64
     }
 
-    /// The event that has this number.
-    pub(crate) fn event(&self, number: u64) -> &Happened {
+    /// The event with this number.
+    pub(crate) fn event(&self, number: u64) -> &ModelEvent {
         &self.events[(number - self.settings.first) as usize]
     }
 
-    /// Bytes of all lines before the event of this number.
+    /// The bytes of all lines before the event with this number.
     pub(crate) fn offset(&self, number: u64) -> u64 {
         match number - self.settings.first {
             0 => 0,
@@ -117,27 +117,27 @@ impl Model {
         }
     }
 
-    /// The names of those who are here.
+    /// The names of the present members.
     pub(crate) fn names(&self) -> Vec<&'static str> {
-        let name = |who: &usize| self.guests[*who].name.expect("it is here");
-        self.here.iter().map(name).collect()
+        let name = |index: &usize| self.members[*index].name.expect("the member is present");
+        self.present.iter().map(name).collect()
     }
 
-    /// Who here has this name or one that counts as the same.
+    /// The present members whose names equal this one.
     pub(crate) fn holders(&self, wanted: &str) -> Vec<usize> {
-        let names = self.here.iter().copied().zip(self.names());
+        let names = self.present.iter().copied().zip(self.names());
         let has = names.filter(|(_, name)| clash(name, wanted));
-        has.map(|(who, _)| who).collect()
+        has.map(|(index, _)| index).collect()
     }
 
-    /// Without a number left the hub closes.
+    /// Appends an event; without a free number the hub closes.
     fn append(&mut self, kind: EventKind, sender: &'static str, text: &str) -> Option<u64> {
         let number = self.position();
         if number == u64::MAX {
             self.close();
             return None;
         }
-        let mut event = Happened {
+        let mut event = ModelEvent {
             kind,
             sender,
             text: text.into(),
@@ -160,12 +160,12 @@ impl Model {
         if !self.holders(name).is_empty() {
             return Err(JoinError::NameTaken);
         }
-        if self.announces(self.here.len() + 1) {
+        if self.announces(self.present.len() + 1) {
             let arrived = self.append(EventKind::Arrived, name, "");
             arrived.ok_or(JoinError::Closed)?;
         }
-        self.here.push(self.guests.len());
-        self.guests.push(Guest {
+        self.present.push(self.members.len());
+        self.members.push(ModelMember {
             name: Some(name),
             until: None,
             held: true,
@@ -173,20 +173,23 @@ impl Model {
         Ok(self.position())
     }
 
-    fn leave(&mut self, who: usize, reason: LeaveReason) -> Result<u64, LeaveError> {
-        let name = self.guests[who].name.take().ok_or(LeaveError::NotHere)?;
-        let (end, members) = (self.position(), self.here.len());
-        self.guests[who].until = Some((end, reason));
-        self.here.retain(|other| *other != who);
+    fn leave(&mut self, index: usize, reason: LeaveReason) -> Result<u64, LeaveError> {
+        let name = self.members[index].name.take().ok_or(LeaveError::NotHere)?;
+        let (end, members) = (self.position(), self.present.len());
+        self.members[index].until = Some((end, reason));
+        self.present.retain(|other| *other != index);
         if self.announces(members) {
             self.append(EventKind::Left(reason), name, "");
         }
         Ok(end)
     }
 
-    fn publish(&mut self, who: usize, op: &Op) -> Result<Range<u64>, PublishError> {
-        let safe = |text: String| text.replace(['\n', '\u{202e}'], "");
-        let texts: Vec<_> = texts(op, self.published).into_iter().map(safe).collect();
+    fn publish(&mut self, index: usize, op: &Op) -> Result<Range<u64>, PublishError> {
+        let sanitize = |text: String| text.replace(['\n', '\u{202e}'], "");
+        let texts: Vec<_> = texts(op, self.published)
+            .into_iter()
+            .map(sanitize)
+            .collect();
         let max = self.settings.max_text;
         if let Some(text) = texts.iter().find(|text| text.len() > max) {
             let len = text.len();
@@ -195,7 +198,7 @@ impl Model {
         if self.closed {
             return Err(PublishError::Closed);
         }
-        let name = self.guests[who].name.ok_or(PublishError::NotHere)?;
+        let name = self.members[index].name.ok_or(PublishError::NotHere)?;
         let first = self.position();
         if u64::MAX - first < texts.len() as u64 {
             self.close();
@@ -208,35 +211,35 @@ impl Model {
         Ok(first..self.position())
     }
 
-    fn rename(&mut self, who: usize, name: &'static str) -> Result<(), RenameError> {
+    fn rename(&mut self, index: usize, name: &'static str) -> Result<(), RenameError> {
         if self.closed {
             return Err(RenameError::Closed);
         }
-        let old = self.guests[who].name.ok_or(RenameError::NotHere)?;
+        let old = self.members[index].name.ok_or(RenameError::NotHere)?;
         if old == name {
             return Ok(());
         }
-        if self.holders(name).iter().any(|holder| *holder != who) {
+        if self.holders(name).iter().any(|holder| *holder != index) {
             return Err(RenameError::NameTaken);
         }
         let renamed = self.append(EventKind::Renamed, old, name);
         renamed.ok_or(RenameError::Closed)?;
-        self.guests[who].name = Some(name);
+        self.members[index].name = Some(name);
         Ok(())
     }
 
     fn close(&mut self) {
         self.closed = true;
-        for who in std::mem::take(&mut self.here) {
-            self.guests[who].name = None;
-            self.guests[who].until = Some((self.position(), LeaveReason::Closed));
+        for index in std::mem::take(&mut self.present) {
+            self.members[index].name = None;
+            self.members[index].until = Some((self.position(), LeaveReason::Closed));
         }
     }
 
-    /// Those whose handles are still there.
+    /// The members whose handles still exist.
     pub(crate) fn handles(&self) -> Vec<usize> {
-        let held = |who: &usize| self.guests[*who].held;
-        (0..self.guests.len()).filter(held).collect()
+        let held = |index: &usize| self.members[*index].held;
+        (0..self.members.len()).filter(held).collect()
     }
 }
 
@@ -245,10 +248,11 @@ impl ReferenceStateMachine for Model {
     type Transition = Op;
 
     fn init_state() -> BoxedStrategy<Self> {
-        // Logs whose index is full first, whose ring is, and one that is longer than a batch.
+        // Logs whose index fills up first, logs whose ring does, and one that is longer than a
+        // batch.
         let max_text = select(vec![0, 8, 64, 64, 12_000]);
         let announce_up_to = select(vec![None, None, None, Some(0), Some(1), Some(3)]);
-        // Far from the last number, and so near that it is often met.
+        // Far from the last number, and so near to it that it is often reached.
         let left = prop_oneof![Just(u64::MAX), 0..100u64, 0..3_000u64];
         let first = left.prop_map(|left| u64::MAX - left);
         let settings = (max_text, announce_up_to, first);
@@ -266,35 +270,36 @@ impl ReferenceStateMachine for Model {
         ops(model)
     }
 
-    /// When a failure is made smaller, those who were to act may no longer have come.
+    /// While proptest shrinks a failure, the join of the acting member may have been removed.
     fn preconditions(model: &Self, op: &Op) -> bool {
         match op {
             Op::Join { .. } | Op::Close => true,
-            Op::Leave { who, .. }
-            | Op::Say { who, .. }
-            | Op::Flood { who, .. }
-            | Op::Rename { who, .. } => *who < model.guests.len(),
-            Op::Drop { who, .. } | Op::Read { who, .. } => {
-                model.guests.get(*who).is_some_and(|guest| guest.held)
-            }
+            Op::Leave { index, .. }
+            | Op::Publish { index, .. }
+            | Op::PublishBurst { index, .. }
+            | Op::Rename { index, .. } => *index < model.members.len(),
+            Op::Drop { index, .. } | Op::Read { index, .. } => model
+                .members
+                .get(*index)
+                .is_some_and(|expected| expected.held),
         }
     }
 
     fn apply(mut model: Self, op: &Op) -> Self {
         model.outcome = match op {
             Op::Join { name, .. } => Outcome::Joined(model.join(name)),
-            Op::Leave { who, reason } => Outcome::Left(model.leave(*who, *reason)),
-            Op::Say { who, .. } | Op::Flood { who, .. } => {
-                Outcome::Published(model.publish(*who, op))
+            Op::Leave { index, reason } => Outcome::Left(model.leave(*index, *reason)),
+            Op::Publish { index, .. } | Op::PublishBurst { index, .. } => {
+                Outcome::Published(model.publish(*index, op))
             }
-            Op::Rename { who, name } => Outcome::Renamed(model.rename(*who, name)),
-            Op::Drop { who, panics } => {
+            Op::Rename { index, name } => Outcome::Renamed(model.rename(*index, name)),
+            Op::Drop { index, panics } => {
                 let reason = match panics {
                     true => LeaveReason::Panicked,
                     false => LeaveReason::Left,
                 };
-                let _ = model.leave(*who, reason); // Unless it has left before.
-                model.guests[*who].held = false;
+                let _ = model.leave(*index, reason); // An error if it has left before.
+                model.members[*index].held = false;
                 Outcome::Done
             }
             Op::Read { .. } => Outcome::Done,

@@ -1,41 +1,42 @@
-//! What the server promises, held against what happened.
+//! The checks of a scenario: compares its outcome with the plan and with the promises of the
+//! server.
 
-use super::guest::{End, Line, Visited};
-use super::house::{BEAT, Outcome, TICK};
 use super::net::State;
-use super::plan::{Ending, Guest, Plan, Reading, Visit};
+use super::peer::{ConnectionRecord, End, Line};
+use super::plan::{ConnectionPlan, Ending, HostPlan, Plan, Reading};
+use super::server::{MEMBER_INTERVAL, Outcome, TICK};
 use chat_core::LeaveReason;
-use chat_tests::history::lines::{Order, Stay, Told};
+use chat_tests::history::stream::{Membership, Order, StreamSummary};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How much later than it happens something is seen, by hosts that take turns.
-const TURN: Duration = Duration::from_millis(3 * TICK.as_millis() as u64);
+/// The maximal delay with which a host observes an event; hosts run in turns.
+const HOST_DELAY: Duration = Duration::from_millis(3 * TICK.as_millis() as u64);
 
-/// What there is to see in enough scenarios.
+/// The observations that enough scenarios must cover.
 const KINDS: [&str; 15] = [
-    "visits",
+    "connections",
     "events",
-    "lines given",
-    "gaps told",
-    "rosters in their place",
-    "streams that stop within a line",
-    "lines finished by the end of the stream",
-    "lines never finished",
-    "published soon",
+    "lines delivered",
+    "gaps reported",
+    "rosters at their position",
+    "streams that end within a line",
+    "lines completed by the end of the stream",
+    "lines never completed",
+    "published in time",
     "left",
     "idle",
     "stalled",
     "lost",
-    "told that the server goes down",
-    "out of grace",
+    "notified of the shutdown",
+    "grace exceeded",
 ];
 
-/// How much there was to check, so that it is seen to have been about something.
+/// Counts of observations, so that the test can assert that each kind has occurred.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally(BTreeMap<&'static str, u64>);
+pub(crate) struct Coverage(BTreeMap<&'static str, u64>);
 
-impl Tally {
+impl Coverage {
     fn count(&mut self, kind: &'static str, number: u64) {
         debug_assert!(KINDS.contains(&kind), "{kind}");
         *self.0.entry(kind).or_default() += number;
@@ -47,211 +48,226 @@ impl Tally {
         }
     }
 
-    /// What was never seen.
-    pub(crate) fn lacks(&self) -> Vec<&'static str> {
+    /// The kinds that never occurred.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
         let mut kinds = KINDS.to_vec();
         kinds.retain(|kind| self.0.get(kind).is_none_or(|number| *number == 0));
         kinds
     }
 }
 
-/// Holds what happened against what was planned and is promised.
+/// Checks an outcome.
 ///
 /// # Errors
 ///
-/// Says which promise was broken, and where.
-pub(crate) fn check(plan: &Plan, outcome: &Outcome) -> Result<Tally, String> {
+/// If a promise is broken; the message names it and the peer.
+pub(crate) fn check(plan: &Plan, outcome: &Outcome) -> Result<Coverage, String> {
     let checked = outcome.history.check()?;
-    let order = Order::of(&outcome.witness, &outcome.roster)?;
-    let mut tally = Tally::default();
-    tally.count("events", checked.events as u64);
-    check_house(plan, outcome, &order)?;
-    for visited in &outcome.visits {
-        let name = visited.address.to_string();
-        let Some(wire) = outcome.wires.get(&visited.address) else {
-            return Err(format!("{name} was let in, but never came"));
+    let order = Order::of(&outcome.observer, &outcome.roster)?;
+    let mut coverage = Coverage::default();
+    coverage.count("events", checked.events as u64);
+    check_server(plan, outcome, &order)?;
+    for record in &outcome.records {
+        let name = record.address.to_string();
+        let Some(state) = outcome.connections.get(&record.address) else {
+            return Err(format!("{name} connected, but was never accepted"));
         };
-        let Some(stay) = order.stay(&name) else {
-            check_late(outcome, visited, wire)?;
+        let Some(membership) = order.membership(&name) else {
+            check_late(outcome, record, state)?;
             continue;
         };
-        let told = order.follow(&name, &visited.heard)?;
-        let guest = &plan.guests[visited.guest];
-        let seen = Seen {
+        let stream = order.follow(&name, &record.received)?;
+        let host = &plan.hosts[record.host];
+        let check = ConnectionCheck {
             plan,
             outcome,
             order: &order,
-            guest,
-            visit: &guest.visits[visited.visit],
-            visited,
-            wire,
-            stay,
-            told: &told,
+            host,
+            connection: &host.connections[record.connection],
+            record,
+            state,
+            membership,
+            stream: &stream,
         };
         let checked = [
-            seen.check_limits(),
-            seen.check_said(&mut tally),
-            seen.check_answers(),
-            seen.check_end(&mut tally),
+            check.check_limits(),
+            check.check_published(&mut coverage),
+            check.check_answers(),
+            check.check_end(&mut coverage),
         ];
         let checked: Result<(), String> = checked.into_iter().collect();
-        let (role, left) = (guest.role, stay.left);
-        checked.map_err(|broken| format!("{name}, {role:?}, left for {left:?}: {broken}"))?;
-        tally.count("visits", 1);
-        tally.count("lines given", told.given);
-        tally.count("gaps told", told.gaps);
-        tally.count("rosters in their place", told.rosters);
-        tally.count("streams that stop within a line", u64::from(!told.whole));
+        let (role, left) = (host.role, membership.left);
+        checked.map_err(|broken| format!("{name}, {role:?}, departure {left:?}: {broken}"))?;
+        coverage.count("connections", 1);
+        coverage.count("lines delivered", stream.delivered);
+        coverage.count("gaps reported", stream.gaps);
+        coverage.count("rosters at their position", stream.rosters);
+        coverage.count(
+            "streams that end within a line",
+            u64::from(!stream.ends_with_line),
+        );
     }
-    Ok(tally)
+    Ok(coverage)
 }
 
-/// The hub and the server as a whole.
-fn check_house(plan: &Plan, outcome: &Outcome, order: &Order<'_>) -> Result<(), String> {
+/// Checks the hub and the server as a whole.
+fn check_server(plan: &Plan, outcome: &Outcome, order: &Order<'_>) -> Result<(), String> {
     let took = outcome.returned - outcome.shutdown;
-    if took > plan.grace + TURN {
-        return Err(format!("going down took {took:?} of {:?}", plan.grace));
+    if took > plan.grace + HOST_DELAY {
+        return Err(format!("the shutdown took {took:?} of {:?}", plan.grace));
     }
     let members = outcome.hub.stats().members;
     if members > 0 || !outcome.hub.is_closed() {
         return Err(format!("{members} members after the end"));
     }
-    if plan.drain.is_none() && !outcome.last_guests.is_empty() {
-        let guests = &outcome.last_guests;
-        return Err(format!("{guests:?} are gone, but have not left"));
+    if plan.drain.is_none() && !outcome.last_peers.is_empty() {
+        let peers = &outcome.last_peers;
+        return Err(format!("{peers:?} have disconnected, but not left"));
     }
-    // The first two are those in the server's process.
-    let guests = &order.stays()[2..];
-    for stay in guests {
+    // The first two are the members in the process of the server.
+    let peers = &order.memberships()[2..];
+    for membership in peers {
         use LeaveReason::{Idle, Left, Lost, Stalled};
-        let known = |wire: &_| stay.name == format!("{wire}");
-        if !outcome.wires.keys().any(known) {
-            return Err(format!("{} came from nowhere", stay.name));
+        let known = |address: &_| membership.name == format!("{address}");
+        if !outcome.connections.keys().any(known) {
+            return Err(format!("{} has no connection", membership.name));
         }
-        if !matches!(stay.left, None | Some((_, Left | Idle | Stalled | Lost))) {
-            return Err(format!("{} left for {:?}", stay.name, stay.left));
+        if !matches!(
+            membership.left,
+            None | Some((_, Left | Idle | Stalled | Lost))
+        ) {
+            let Membership { name, left, .. } = membership;
+            return Err(format!("{name} left for {left:?}"));
         }
     }
-    for (address, wire) in &outcome.wires {
+    for (address, state) in &outcome.connections {
         let name = address.to_string();
-        let came = guests.iter().filter(|stay| stay.name == name).count();
-        if came > 1 || (came == 0 && !is_late(outcome, wire)) {
-            return Err(format!("{name} came {came} times"));
+        let joined = peers.iter().filter(|peer| peer.name == name).count();
+        if joined > 1 || (joined == 0 && !is_late(outcome, state)) {
+            return Err(format!("{name} joined {joined} times"));
         }
-        if wire.dropped.is_none() {
-            return Err(format!("{name} is connected after the end"));
+        if state.dropped.is_none() {
+            return Err(format!("{name} is connected after the shutdown"));
         }
     }
     Ok(())
 }
 
-/// Whether a peer came as the server was told to go down.
-fn is_late(outcome: &Outcome, wire: &State) -> bool {
-    wire.came + TICK > outcome.shutdown
+/// Whether a peer connected at the time of the shutdown signal.
+fn is_late(outcome: &Outcome, state: &State) -> bool {
+    state.accepted + TICK > outcome.shutdown
 }
 
-/// Who came too late is told nothing but that.
-fn check_late(outcome: &Outcome, visited: &Visited, wire: &State) -> Result<(), String> {
+/// A peer that connected too late receives the shutdown notice only.
+fn check_late(outcome: &Outcome, record: &ConnectionRecord, state: &State) -> Result<(), String> {
     const ALL: &[u8] = b"* server is going down\n";
-    match is_late(outcome, wire) && ALL.starts_with(&visited.heard) {
+    match is_late(outcome, state) && ALL.starts_with(&record.received) {
         true => Ok(()),
-        false => Err(format!("never came, but was told something: {visited:?}")),
+        false => Err(format!("never joined, but received bytes: {record:?}")),
     }
 }
 
-/// One connection from all sides.
-struct Seen<'a> {
+/// The check of one connection.
+struct ConnectionCheck<'a> {
     plan: &'a Plan,
     outcome: &'a Outcome,
     order: &'a Order<'a>,
-    guest: &'a Guest,
-    visit: &'a Visit,
-    visited: &'a Visited,
-    wire: &'a State,
-    stay: &'a Stay<'a>,
-    told: &'a Told,
+    host: &'a HostPlan,
+    connection: &'a ConnectionPlan,
+    record: &'a ConnectionRecord,
+    state: &'a State,
+    membership: &'a Membership<'a>,
+    stream: &'a StreamSummary,
 }
 
-impl Seen<'_> {
+impl ConnectionCheck<'_> {
     fn reason(&self) -> Option<LeaveReason> {
-        self.stay.left.map(|(_, reason)| reason)
+        self.membership.left.map(|(_, reason)| reason)
     }
 
-    /// The number before which its stream ends.
+    /// The number before which the stream ends.
     fn end(&self) -> u64 {
-        self.stay.left.map_or(self.order.end(), |(end, _)| end)
+        self.membership
+            .left
+            .map_or(self.order.end(), |(end, _)| end)
     }
 
-    /// When the witness saw an event.
+    /// The time at which the observer read an event.
     fn time(&self, number: u64) -> Duration {
         let at = number - self.outcome.roster.position;
-        self.outcome.times[usize::try_from(at).expect("it fits")]
+        self.outcome.times[usize::try_from(at).expect("the index fits into usize")]
     }
 
-    /// When it left, or the server went down.
+    /// The time of the departure, or else of the shutdown.
     fn left_at(&self) -> Duration {
-        let left = self.stay.left.map(|(number, _)| self.time(number));
+        let left = self.membership.left.map(|(number, _)| self.time(number));
         left.unwrap_or(self.outcome.shutdown)
     }
 
-    /// Nothing was done to its connection, by the network or itself.
+    /// Whether neither the network nor the peer has broken the connection.
     fn is_healthy(&self) -> bool {
         let breaks = matches!(
-            self.visit.ending,
-            Ending::Reset(_) | Ending::Vanish { .. } | Ending::HangUp(_)
+            self.connection.ending,
+            Ending::Reset(_) | Ending::Vanish { .. } | Ending::Close(_)
         );
-        self.guest.trouble.is_none() && !breaks
+        self.host.fault.is_none() && !breaks
     }
 
-    fn ran_out_of_grace(&self) -> bool {
+    fn exceeded_grace(&self) -> bool {
         let end = self.outcome.shutdown + self.plan.grace;
-        self.wire.dropped.is_some_and(|dropped| dropped >= end)
+        self.state.dropped.is_some_and(|dropped| dropped >= end)
     }
 
-    fn was_cut(&self) -> bool {
-        self.ran_out_of_grace() || self.wire.stuck_at_last() >= self.plan.stall
+    fn was_disconnected(&self) -> bool {
+        self.exceeded_grace() || self.state.blocked_at_drop() >= self.plan.stall
     }
 
-    /// Stalled peers, idle peers.
+    /// Checks the stall timeout and the idle timeout.
     fn check_limits(&self) -> Result<(), String> {
-        let (wire, stall) = (self.wire, self.plan.stall);
-        if wire.longest > stall + TURN {
-            return Err(format!("took nothing for {:?} of {stall:?}", wire.longest));
+        let (state, stall) = (self.state, self.plan.stall);
+        if state.longest > stall + HOST_DELAY {
+            return Err(format!("blocked for {:?} of {stall:?}", state.longest));
         }
         if self.reason() == Some(LeaveReason::Stalled) {
-            let stuck = wire.stuck_at_last();
-            if stuck < stall {
-                return Err(format!("stuck for {stuck:?} only"));
+            let blocked = state.blocked_at_drop();
+            if blocked < stall {
+                return Err(format!("blocked for {blocked:?} only"));
             }
-            if self.is_healthy() && !matches!(self.visit.reading, Reading::Pauses { .. }) {
-                return Err("it has read all the time".into());
+            if self.is_healthy() && !matches!(self.connection.reading, Reading::Pauses { .. }) {
+                return Err("stalled, but it has always read".into());
             }
         }
         let left_at = self.left_at();
-        // At the very moment that it left, lines may have come before that or after.
+        // A line at the time of the departure counts only if it came before it in the order.
         let before = |(at, position): &&(Duration, u64)| *at <= left_at && *position <= self.end();
-        let last_line = wire.lines.iter().rfind(before);
-        let silent = left_at - last_line.map_or(wire.came, |(at, _)| *at);
+        let last_line = state.lines.iter().rfind(before);
+        let silent = left_at - last_line.map_or(state.accepted, |(at, _)| *at);
         match self.plan.idle {
-            Some(idle) if silent > idle + TURN + BEAT => Err(format!("it was idle for {silent:?}")),
+            Some(idle) if silent > idle + HOST_DELAY + MEMBER_INTERVAL => {
+                Err(format!("idle for {silent:?}"))
+            }
             Some(idle) if silent >= idle => Ok(()),
             _ if self.reason() == Some(LeaveReason::Idle) => {
-                Err(format!("it was idle for {silent:?} only"))
+                Err(format!("idle for {silent:?} only"))
             }
             _ => Ok(()),
         }
     }
 
-    /// What it said was published once, in its order, soon, and whole; all if it ended in order.
-    fn check_said(&self, tally: &mut Tally) -> Result<(), String> {
-        let Visited { said, half, .. } = self.visited;
+    /// Checks that lines were published once, whole, in order and in time, and all of them after an
+    /// orderly end.
+    fn check_published(&self, coverage: &mut Coverage) -> Result<(), String> {
+        let ConnectionRecord { sent, partial, .. } = self.record;
         let left = self.reason() == Some(LeaveReason::Left);
-        let mut expected = said
+        let mut expected = sent
             .iter()
             .map(|line| &line.text)
-            .chain(half.iter().filter(|_| left));
-        for number in &self.stay.said {
-            let event = self.order.event(*number).expect("it said that");
+            .chain(partial.iter().filter(|_| left));
+        for number in &self.membership.published {
+            let event = self
+                .order
+                .event(*number)
+                .expect("the event is in the order");
             match expected.next() {
                 Some(text) if event.text() == text => {}
                 other => return Err(format!("{event:?} was published for {other:?}")),
@@ -260,111 +276,118 @@ impl Seen<'_> {
         if left && let Some(text) = expected.next() {
             return Err(format!("{text:?} was not published"));
         }
-        if half.is_some() {
+        if partial.is_some() {
             let kind = match left {
-                true => "lines finished by the end of the stream",
-                false => "lines never finished",
+                true => "lines completed by the end of the stream",
+                false => "lines never completed",
             };
-            tally.count(kind, 1);
+            coverage.count(kind, 1);
         }
-        if self.guest.trouble.is_some() {
+        if self.host.fault.is_some() {
             return Ok(());
         }
-        for (line, number) in said.iter().zip(&self.stay.said) {
+        for (line, number) in sent.iter().zip(&self.membership.published) {
             let took = self.time(*number).saturating_sub(line.at);
-            if took > self.prompt(line) {
+            if took > self.publish_limit(line) {
                 return Err(format!("{line:?} was published after {took:?}"));
             }
-            tally.count("published soon", 1);
+            coverage.count("published in time", 1);
         }
-        // Who is there all the time is heard all the time.
-        let unheard = said.get(self.stay.said.len());
-        let by = unheard.map(|line| line.at + self.prompt(line));
-        if self.is_healthy() && by.is_some_and(|by| by < self.left_at()) {
-            return Err(format!("{unheard:?} was never published"));
+        // Over a healthy connection, every line is published.
+        let missing = sent.get(self.membership.published.len());
+        let due = missing.map(|line| line.at + self.publish_limit(line));
+        if self.is_healthy() && due.is_some_and(|due| due < self.left_at()) {
+            return Err(format!("{missing:?} was never published"));
         }
         Ok(())
     }
 
-    /// How long at most it takes to publish a line. Slow members hold up each piece read for the
-    /// hub's patience at most, stalled ones nothing.
-    fn prompt(&self, line: &Line) -> Duration {
+    /// The maximal time to publish a line. Each read is delayed by the patience of the hub at most,
+    /// and stalled members cause no delay.
+    fn publish_limit(&self, line: &Line) -> Duration {
         let patience = self.plan.patience + Duration::from_millis(1);
-        self.plan.latency.1 + TURN + BEAT + line.pieces * patience
+        self.plan.latency.1 + HOST_DELAY + MEMBER_INTERVAL + line.reads * patience
     }
 
-    /// What it asked for was answered, once.
+    /// Checks that each command was answered once.
     fn check_answers(&self) -> Result<(), String> {
-        let (told, visited) = (self.told, self.visited);
+        let (stream, record) = (self.stream, self.record);
         let count = |start: &str| {
-            let notices = told.notices.iter();
+            let notices = stream.notices.iter();
             notices.filter(|notice| notice.starts_with(start)).count()
         };
         let unknown = count("unknown command /what");
         let too_long = count("line refused: longer than ");
         let names = count("name refused: ") + count("you are ");
-        if unknown + too_long + names < told.notices.len() {
-            return Err(format!("some of {:?} is no answer", told.notices));
+        if unknown + too_long + names < stream.notices.len() {
+            return Err(format!(
+                "{:?} has a notice that is no answer",
+                stream.notices
+            ));
         }
-        let answers = (told.rosters, unknown, too_long);
-        let asked = (visited.who, visited.unknown, visited.too_long);
-        let complete =
-            self.reason() == Some(LeaveReason::Left) && visited.end == End::Eof && !self.was_cut();
+        let answers = (stream.rosters, unknown, too_long);
+        let asked = (record.who, record.unknown, record.too_long);
+        let complete = self.reason() == Some(LeaveReason::Left)
+            && record.end == End::Eof
+            && !self.was_disconnected();
         let fits = match complete {
             true => answers == asked,
             false => answers.0 <= asked.0 && answers.1 <= asked.1 && answers.2 <= asked.2,
         };
         match fits {
             true => Ok(()),
-            false => Err(format!("asked {asked:?}, was answered {answers:?}")),
+            false => Err(format!("commands {asked:?}, answers {answers:?}")),
         }
     }
 
-    /// Who reads to the end gets everything, and is told why it ends.
-    fn check_end(&self, tally: &mut Tally) -> Result<(), String> {
-        let (told, visited) = (self.told, self.visited);
+    /// Checks that a peer that reads to the end has everything and the notice of the reason.
+    fn check_end(&self, coverage: &mut Coverage) -> Result<(), String> {
+        let (stream, record) = (self.stream, self.record);
         match self.reason() {
-            Some(LeaveReason::Left) => tally.count("left", 1),
-            Some(LeaveReason::Idle) => tally.count("idle", 1),
-            Some(LeaveReason::Stalled) => tally.count("stalled", 1),
-            Some(_) => tally.count("lost", 1),
-            None if self.ran_out_of_grace() => tally.count("out of grace", 1),
+            Some(LeaveReason::Left) => coverage.count("left", 1),
+            Some(LeaveReason::Idle) => coverage.count("idle", 1),
+            Some(LeaveReason::Stalled) => coverage.count("stalled", 1),
+            Some(_) => coverage.count("lost", 1),
+            None if self.exceeded_grace() => coverage.count("grace exceeded", 1),
             None => {}
         }
         let orderly = !matches!(
             self.reason(),
             Some(LeaveReason::Stalled | LeaveReason::Lost)
         );
-        if !orderly || self.was_cut() {
+        if !orderly || self.was_disconnected() {
             return Ok(());
         }
-        if visited.end != End::Eof {
-            let eager = matches!(self.visit.reading, Reading::Eager);
+        if record.end != End::Eof {
+            let eager = matches!(self.connection.reading, Reading::Eager);
             return match self.is_healthy() && eager {
-                true => Err(format!("it was there, but the end was {:?}", visited.end)),
+                true => Err(format!(
+                    "it was connected, but its end was {:?}",
+                    record.end
+                )),
                 false => Ok(()),
             };
         }
         let end = self.end();
-        if !told.whole || told.next != end {
-            return Err(format!("its stream ended at {} of {end}", told.next));
+        if !stream.ends_with_line || stream.next != end {
+            return Err(format!("its stream ended at {} of {end}", stream.next));
         }
-        let quits = matches!(self.visit.ending, Ending::Quit);
+        let quits = matches!(self.connection.ending, Ending::Quit);
         let last = match self.reason() {
             None => "server is going down",
             Some(LeaveReason::Idle) => "idle for ",
             _ if quits => "goodbye",
             _ => "",
         };
-        let fits = match &told.last_words {
-            Some(words) => !last.is_empty() && words.starts_with(last),
+        let fits = match &stream.final_notice {
+            Some(notice) => !last.is_empty() && notice.starts_with(last),
             None => last.is_empty(),
         };
         if !fits {
-            return Err(format!("its last words were {:?}", told.last_words));
+            return Err(format!("its final notice was {:?}", stream.final_notice));
         }
         if self.reason().is_none() {
-            tally.count("told that the server goes down", 1);
+            coverage.count("notified of the shutdown", 1);
         }
         Ok(())
     }

@@ -1,22 +1,22 @@
-//! The whole server in a simulated network, with simulated time: each seed is a scenario of peers
-//! that talk, are silent, slow, stalled, reset in the middle of a line, half open or half closed,
-//! start slowly, come again or rename themselves, over links with latency and trouble, until the
-//! server goes down or they are all gone.
+//! The whole server in a simulated network with simulated time. Each seed is a scenario of peers
+//! that publish, stay idle, read slowly, stall, reset in the middle of a line, vanish, half-close,
+//! send byte by byte, reconnect or rename themselves, over links with latency and faults, until the
+//! server shuts down or all peers have left.
 //!
 //! ```console
-//! $ CHAT_SEED=17 cargo test -p chat-tests --test simulation -- --nocapture    # one, and what it is
-//! $ CHAT_SEEDS=5000 cargo test -p chat-tests --test simulation                # more than usual
+//! $ CHAT_SEED=17 cargo test -p chat-tests --test simulation -- --nocapture    # one seed, with its
+//! plan $ CHAT_SEEDS=5000 cargo test -p chat-tests --test simulation                # more seeds
 //! ```
 
 mod check;
-mod guest;
-mod house;
 mod net;
+mod peer;
 mod plan;
+mod server;
 
-use check::{Tally, check};
-use house::{Outcome, simulate};
+use check::{Coverage, check};
 use plan::Plan;
+use server::{Outcome, simulate};
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -26,23 +26,23 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// How many scenarios there are unless `CHAT_SEEDS` says otherwise.
+/// The number of scenarios without `CHAT_SEEDS`.
 const SEEDS: u64 = 250;
 
-/// So many must show everything that there is to see.
-const ENOUGH: u64 = 200;
+/// From this number of scenarios on, every kind of observation must occur.
+const COVERING_SEEDS: u64 = 200;
 
-/// If none of the threads is done with its seed for so long of real time, a task spins.
-const HANGS: Duration = Duration::from_secs(120);
+/// The limit of real time without a finished seed, after which a task is taken to spin.
+const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 
 fn number(variable: &str) -> Option<u64> {
     let value = std::env::var(variable).ok()?;
     let number = value.parse();
-    Some(number.expect("a seed is a number, and so is how many"))
+    Some(number.expect("seeds and their count are numbers"))
 }
 
-/// What comes of a seed, also if something panics.
-fn try_seed(seed: u64) -> Result<Tally, String> {
+/// The result of a seed; a panic counts as a failure.
+fn try_seed(seed: u64) -> Result<Coverage, String> {
     let run = || {
         let plan = Rc::new(Plan::of(seed));
         check(&plan, &simulate(&plan)?)
@@ -54,8 +54,8 @@ fn try_seed(seed: u64) -> Result<Tally, String> {
     })
 }
 
-/// What comes of all seeds, on as many threads as there is use for.
-fn try_all(seeds: u64) -> Vec<(u64, Result<Tally, String>)> {
+/// The results of all seeds, from one thread per core.
+fn try_all(seeds: u64) -> Vec<(u64, Result<Coverage, String>)> {
     let next = Arc::new(AtomicU64::new(0));
     let (done, results) = mpsc::channel();
     let threads = thread::available_parallelism().map_or(1, |threads| threads.get().min(8));
@@ -73,78 +73,89 @@ fn try_all(seeds: u64) -> Vec<(u64, Result<Tally, String>)> {
     drop(done);
     let mut all = Vec::new();
     loop {
-        match results.recv_timeout(HANGS) {
+        match results.recv_timeout(HANG_TIMEOUT) {
             Ok(result) => all.push(result),
             Err(RecvTimeoutError::Disconnected) => return all,
             Err(RecvTimeoutError::Timeout) => {
                 let begun = 0..next.load(Relaxed).min(seeds);
                 let known = |seed: &u64| all.iter().any(|(known, _)| known == seed);
-                let hang: Vec<_> = begun.filter(|seed| !known(seed)).collect();
-                panic!("simulated time stands still under the seeds {hang:?}");
+                let hanging: Vec<_> = begun.filter(|seed| !known(seed)).collect();
+                panic!("simulated time does not advance under the seeds {hanging:?}");
             }
         }
     }
 }
 
-#[test]
-fn under_every_seed_the_promises_hold() {
-    if let Some(seed) = number("CHAT_SEED") {
-        println!("{:#?}", Plan::of(seed));
-        let tally = try_seed(seed).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
-        println!("{tally:#?}");
-        return;
-    }
-    let seeds = number("CHAT_SEEDS").unwrap_or(SEEDS);
-    let mut sum = Tally::default();
-    let mut broken = Vec::new();
-    for (seed, result) in try_all(seeds) {
-        match result {
-            Ok(tally) => sum.add(&tally),
-            Err(why) => broken.push((seed, why)),
+mod promises {
+    use super::*;
+
+    #[test]
+    fn hold_under_every_seed() {
+        if let Some(seed) = number("CHAT_SEED") {
+            println!("{:#?}", Plan::of(seed));
+            let coverage = try_seed(seed).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+            println!("{coverage:#?}");
+            return;
         }
-    }
-    broken.sort();
-    if let Some((first, _)) = broken.first() {
-        let mut report = String::new();
-        for (seed, why) in broken.iter().take(5) {
-            let _ = writeln!(report, "seed {seed}: {why}");
+        let seeds = number("CHAT_SEEDS").unwrap_or(SEEDS);
+        let mut sum = Coverage::default();
+        let mut broken = Vec::new();
+        for (seed, result) in try_all(seeds) {
+            match result {
+                Ok(coverage) => sum.add(&coverage),
+                Err(why) => broken.push((seed, why)),
+            }
         }
-        panic!(
-            "{} of {seeds} seeds fail:\n{report}one alone: \
-            CHAT_SEED={first} cargo test -p chat-tests --test simulation -- --nocapture",
-            broken.len(),
+        broken.sort();
+        if let Some((first, _)) = broken.first() {
+            let mut report = String::new();
+            for (seed, why) in broken.iter().take(5) {
+                let _ = writeln!(report, "seed {seed}: {why}");
+            }
+            panic!(
+                "{} of {seeds} seeds fail:\n{report}to repeat the first: \
+                CHAT_SEED={first} cargo test -p chat-tests --test simulation -- --nocapture",
+                broken.len(),
+            );
+        }
+        println!("{sum:#?}");
+        let missing = sum.missing();
+        assert!(
+            seeds < COVERING_SEEDS || missing.is_empty(),
+            "never observed: {missing:?}"
         );
     }
-    println!("{sum:#?}");
-    let lacks = sum.lacks();
-    assert!(seeds < ENOUGH || lacks.is_empty(), "never seen: {lacks:?}");
 }
 
-/// Everything that was seen, as text.
+/// All observations of a scenario as text.
 fn trace(outcome: &Outcome) -> String {
     let mut trace = String::new();
-    for (event, at) in outcome.witness.events().zip(&outcome.times) {
+    for (event, at) in outcome.observer.events().zip(&outcome.times) {
         let _ = writeln!(trace, "{at:?} {event:?}");
     }
-    for visited in &outcome.visits {
-        let _ = writeln!(trace, "{visited:?}");
+    for record in &outcome.records {
+        let _ = writeln!(trace, "{record:?}");
     }
-    for (address, wire) in &outcome.wires {
-        let _ = writeln!(trace, "{address} {wire:?}");
+    for (address, state) in &outcome.connections {
+        let _ = writeln!(trace, "{address} {state:?}");
     }
     let (shutdown, returned) = (outcome.shutdown, outcome.returned);
     let _ = writeln!(trace, "{shutdown:?} {returned:?} {:?}", outcome.elapsed);
     trace
 }
 
-#[test]
-fn a_seed_leads_to_the_same_again() {
-    for seed in 0..4 {
-        let plan = Rc::new(Plan::of(seed));
-        let [one, two] = [0; 2].map(|_| trace(&simulate(&plan).unwrap()));
-        for (number, (one, two)) in one.lines().zip(two.lines()).enumerate() {
-            assert_eq!(one, two, "seed {seed}, line {number} of the trace");
+mod seed {
+    use super::*;
+
+    #[test]
+    fn repeats_exactly() {
+        for seed in 0..4 {
+            let plan = Rc::new(Plan::of(seed));
+            let [one, two] = [0; 2].map(|_| trace(&simulate(&plan).unwrap()));
+            for (number, (one, two)) in one.lines().zip(two.lines()).enumerate() {
+                assert_eq!(one, two, "seed {seed}, line {number} of the trace");
+            }
+            assert_eq!(one.lines().count(), two.lines().count());
         }
-        assert_eq!(one.lines().count(), two.lines().count());
     }
 }

@@ -1,4 +1,4 @@
-//! The server's side of the simulated network, and the eyes beside it.
+//! The side of the server in the simulated network, and the observing member.
 
 use chat_core::Member;
 use chat_core::transport::{IoTransport, StreamTransport};
@@ -16,91 +16,91 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
 
-/// The time since the simulation began, as the host that is running sees it.
+/// The simulated time of the running host.
 pub(crate) fn now() -> Duration {
     turmoil::sim_elapsed().expect("a host is running")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("nothing panics under this lock")
+    mutex.lock().expect("no panic under this lock")
 }
 
-/// A member that is read whenever a session touches its connection, so often that it misses
-/// nothing however small the log is, and that has nobody woken for it.
+/// A member that is read whenever a session uses its connection: often enough to miss nothing with
+/// the smallest log. It registers no waker.
 #[derive(Clone)]
-pub(crate) struct Witness(Arc<Mutex<Seen>>);
+pub(crate) struct Observer(Arc<Mutex<ObserverState>>);
 
-struct Seen {
+struct ObserverState {
     member: Member,
     record: Record,
     times: Vec<Duration>,
 }
 
-impl Witness {
+impl Observer {
     pub(crate) fn new(member: Member) -> Self {
-        Self(Arc::new(Mutex::new(Seen {
+        Self(Arc::new(Mutex::new(ObserverState {
             record: Record::of(&member),
             member,
             times: Vec::new(),
         })))
     }
 
-    /// Takes down what has happened since it last looked; gives the number of the next event.
-    pub(crate) fn look(&self) -> u64 {
-        let mut seen = lock(&self.0);
-        let Seen {
+    /// Records all new events and returns the number of the next one.
+    pub(crate) fn catch_up(&self) -> u64 {
+        let mut state = lock(&self.0);
+        let ObserverState {
             member,
             record,
             times,
-        } = &mut *seen;
+        } = &mut *state;
         let before = record.next();
         record.catch_up(member);
-        let new = usize::try_from(record.next() - before).expect("it fits");
+        let new = usize::try_from(record.next() - before).expect("the count fits into usize");
         times.extend(std::iter::repeat_n(now(), new));
         record.next()
     }
 
-    /// What it saw, and when.
-    pub(crate) fn recall(&self) -> (Record, Vec<Duration>) {
-        let seen = lock(&self.0);
-        (seen.record.clone(), seen.times.clone())
+    /// The record, and the time of each of its events.
+    pub(crate) fn recorded(&self) -> (Record, Vec<Duration>) {
+        let state = lock(&self.0);
+        (state.record.clone(), state.times.clone())
     }
 }
 
-/// All connections that were ever accepted, by the peer's address.
-pub(crate) type Wires = Arc<Mutex<BTreeMap<SocketAddr, Arc<Wire>>>>;
+/// All connections ever accepted, by the address of the peer.
+pub(crate) type Connections = Arc<Mutex<BTreeMap<SocketAddr, Arc<Connection>>>>;
 
-/// A connection, as the server had it. It takes no more than a window ahead of what its peer has
-/// read: turmoil's own take whatever they are given, whole, and so cannot stop within a line.
+/// The side of the server of a connection. It holds at most a window of unread bytes. A connection
+/// of turmoil accepts every write as a whole, so it could not stop within a line.
 #[derive(Debug)]
-pub(crate) struct Wire(Mutex<State>);
+pub(crate) struct Connection(Mutex<State>);
 
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     window: usize,
     unread: usize,
     writer: Option<Waker>,
-    /// When the connection came.
-    pub(crate) came: Duration,
-    /// When ends of lines came, and the number of the next event then.
+    /// When the connection was accepted.
+    pub(crate) accepted: Duration,
+    /// When line endings arrived, and the number of the next event at that time.
     pub(crate) lines: Vec<(Duration, u64)>,
-    /// Since when there was something to write and no room for a byte of it, if it is so.
-    pub(crate) stuck: Option<Duration>,
-    /// The longest that it was so.
+    /// Since when a write has been blocked, if one is.
+    pub(crate) blocked: Option<Duration>,
+    /// The longest time for which a write was blocked.
     pub(crate) longest: Duration,
-    /// When the server dropped it.
+    /// When the server dropped the connection.
     pub(crate) dropped: Option<Duration>,
 }
 
-impl Wire {
+impl Connection {
     fn new(window: usize) -> Self {
         Self(Mutex::new(State {
             window,
             unread: 0,
             writer: None,
-            came: now(),
+            accepted: now(),
             lines: Vec::new(),
-            stuck: None,
+            blocked: None,
             longest: Duration::ZERO,
             dropped: None,
         }))
@@ -108,26 +108,26 @@ impl Wire {
 
     pub(crate) fn state(&self) -> State {
         let mut state = lock(&self.0).clone();
-        // It means nothing to anybody else, and looks different each time.
+        // The `Debug` output of a waker differs between two runs.
         state.writer = None;
         state
     }
 
-    /// The peer has read so many bytes.
-    pub(crate) fn took(&self, bytes: usize) {
-        self.make_room(|state| state.unread -= bytes);
+    /// The peer has read this many bytes.
+    pub(crate) fn consumed(&self, bytes: usize) {
+        self.change_capacity(|state| state.unread -= bytes);
     }
 
-    /// The peer's host knows the connection no more: whatever is written now is answered by a
-    /// reset, also if there was no room before.
-    pub(crate) fn forget(&self) {
-        self.make_room(|state| state.window = usize::MAX);
+    /// Removes the limit: the host of the peer has dropped the connection, so each write, a blocked
+    /// one included, is answered with a reset.
+    pub(crate) fn remove_window(&self) {
+        self.change_capacity(|state| state.window = usize::MAX);
     }
 
-    fn make_room(&self, make: impl FnOnce(&mut State)) {
+    fn change_capacity(&self, change: impl FnOnce(&mut State)) {
         let writer = {
             let mut state = lock(&self.0);
-            make(&mut state);
+            change(&mut state);
             state.writer.take()
         };
         if let Some(writer) = writer {
@@ -135,28 +135,28 @@ impl Wire {
         }
     }
 
-    /// How many bytes it takes now, at least one.
-    fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
+    /// The number of bytes that it accepts now, at least one.
+    fn poll_capacity(&self, cx: &Context<'_>) -> Poll<usize> {
         let mut state = lock(&self.0);
         match state.window - state.unread {
             0 => {
-                state.stuck.get_or_insert_with(now);
+                state.blocked.get_or_insert_with(now);
                 state.writer = Some(cx.waker().clone());
                 Poll::Pending
             }
-            room => Poll::Ready(room),
+            capacity => Poll::Ready(capacity),
         }
     }
 
     fn written(&self, bytes: usize) {
         let mut state = lock(&self.0);
         state.unread += bytes;
-        if let Some(since) = state.stuck.take() {
+        if let Some(since) = state.blocked.take() {
             state.longest = state.longest.max(now() - since);
         }
     }
 
-    fn heard(&self, bytes: &[u8], position: u64) {
+    fn arrived(&self, bytes: &[u8], position: u64) {
         if bytes.contains(&b'\n') {
             lock(&self.0).lines.push((now(), position));
         }
@@ -164,61 +164,61 @@ impl Wire {
 }
 
 impl State {
-    /// How long it had been stuck when the server dropped it.
-    pub(crate) fn stuck_at_last(&self) -> Duration {
-        let stuck = self.dropped.zip(self.stuck);
-        stuck.map_or(Duration::ZERO, |(dropped, since)| dropped - since)
+    /// How long a write had been blocked when the server dropped the connection.
+    pub(crate) fn blocked_at_drop(&self) -> Duration {
+        let blocked = self.dropped.zip(self.blocked);
+        blocked.map_or(Duration::ZERO, |(dropped, since)| dropped - since)
     }
 }
 
-/// Where the server's peers come from.
-pub(crate) struct Door {
+/// The listener of the server.
+pub(crate) struct SimulatedListener {
     listener: TcpListener,
-    wires: Wires,
-    witness: Witness,
+    connections: Connections,
+    observer: Observer,
     window: usize,
-    piece: usize,
-    /// Peers until accepting fails, of so many.
+    read_size: usize,
+    /// The number of peers left before the next accept error.
     until_error: usize,
     peers_per_error: usize,
-    /// Set when the server is told to go down. If somebody came at that very moment, the server
-    /// would look by chance at the one or the other first, and the seed not lead to the same.
+    /// Set with the shutdown signal. With a peer connecting at the same time, the server would poll
+    /// the two in random order, and two runs of a seed would differ.
     closing: Arc<AtomicBool>,
 }
 
-impl Door {
-    pub(crate) async fn open(
+impl SimulatedListener {
+    pub(crate) async fn bind(
         port: u16,
         plan: &super::plan::Plan,
-        wires: Wires,
-        witness: Witness,
+        connections: Connections,
+        observer: Observer,
         closing: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind(("0.0.0.0", port)).await?,
-            wires,
-            witness,
+            connections,
+            observer,
             window: plan.window,
-            piece: plan.piece,
+            read_size: plan.read_size,
             until_error: plan.peers_per_error,
             peers_per_error: plan.peers_per_error,
             closing,
         })
     }
 
-    fn wire(&self, stream: TcpStream, address: SocketAddr) -> Stream {
-        let wire = Arc::new(Wire::new(self.window));
-        lock(&self.wires).insert(address, wire.clone());
+    fn connection(&self, stream: TcpStream, address: SocketAddr) -> Stream {
+        let connection = Arc::new(Connection::new(self.window));
+        lock(&self.connections).insert(address, connection.clone());
         Stream {
             stream,
-            wire,
-            witness: self.witness.clone(),
-            piece: vec![0; self.piece],
+            connection,
+            observer: self.observer.clone(),
+            buffer: vec![0; self.read_size],
         }
     }
 }
 
-impl Listener for Door {
+impl Listener for SimulatedListener {
     type Transport = StreamTransport<Stream>;
 
     async fn accept(&mut self) -> io::Result<Incoming<Self::Transport>> {
@@ -234,37 +234,37 @@ impl Listener for Door {
         }
         let (stream, address) = self.listener.accept().await?;
         self.until_error -= 1;
-        let transport = IoTransport::new(self.wire(stream, address));
+        let transport = IoTransport::new(self.connection(stream, address));
         Ok(Incoming::new(transport, address.into()).from(address.ip()))
     }
 }
 
-/// The server's end of a connection.
+/// The stream of a connection on the side of the server.
 pub(crate) struct Stream {
     stream: TcpStream,
-    wire: Arc<Wire>,
-    witness: Witness,
-    piece: Vec<u8>,
+    connection: Arc<Connection>,
+    observer: Observer,
+    buffer: Vec<u8>,
 }
 
 impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
+        output: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let position = self.witness.look();
+        let position = self.observer.catch_up();
         let Self {
             stream,
-            wire,
-            piece,
+            connection,
+            buffer,
             ..
         } = &mut *self;
-        let len = piece.len().min(buffer.remaining());
-        let mut piece = ReadBuf::new(&mut piece[..len]);
-        ready!(Pin::new(stream).poll_read(cx, &mut piece))?;
-        wire.heard(piece.filled(), position);
-        buffer.put_slice(piece.filled());
+        let len = buffer.len().min(output.remaining());
+        let mut input = ReadBuf::new(&mut buffer[..len]);
+        ready!(Pin::new(stream).poll_read(cx, &mut input))?;
+        connection.arrived(input.filled(), position);
+        output.put_slice(input.filled());
         Poll::Ready(Ok(()))
     }
 }
@@ -275,10 +275,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.witness.look();
-        let room = ready!(self.wire.poll_room(cx)).min(bytes.len());
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &bytes[..room]))?;
-        self.wire.written(written);
+        self.observer.catch_up();
+        let len = ready!(self.connection.poll_capacity(cx)).min(bytes.len());
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &bytes[..len]))?;
+        self.connection.written(written);
         Poll::Ready(Ok(written))
     }
 
@@ -293,12 +293,12 @@ impl AsyncWrite for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // A simulation that failed is dropped with all its hosts, and none is running.
+        // A failed simulation is dropped while no host is running.
         let Some(now) = turmoil::sim_elapsed() else {
             return;
         };
-        let mut state = lock(&self.wire.0);
+        let mut state = lock(&self.connection.0);
         state.dropped = Some(now);
-        state.longest = state.longest.max(state.stuck_at_last());
+        state.longest = state.longest.max(state.blocked_at_drop());
     }
 }

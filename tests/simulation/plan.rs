@@ -1,6 +1,6 @@
-//! What is to happen under a seed: who comes, how it behaves, what the network does to it.
+//! The plan of a seed: the peers, their behaviour, and the faults of the network.
 
-use super::house::TICK;
+use super::server::TICK;
 use chat_core::{Hub, HubConfig};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
@@ -8,7 +8,8 @@ use rand::{Rng, SeedableRng};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Limits are short, so that few seconds of a scenario show what takes minutes otherwise.
+/// The settings and the peers of a scenario. Limits are short, so that a few seconds cover what
+/// takes minutes otherwise.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
@@ -19,26 +20,26 @@ pub(crate) struct Plan {
     pub(crate) idle: Option<Duration>,
     pub(crate) linger: Duration,
     pub(crate) grace: Duration,
-    /// The least and the greatest.
+    /// The minimum and the maximum.
     pub(crate) latency: (Duration, Duration),
-    /// Bytes that a connection takes ahead of what its peer has read.
+    /// The unread bytes that a connection holds.
     pub(crate) window: usize,
-    /// Bytes that the server reads at a time.
-    pub(crate) piece: usize,
-    /// After so many peers accepting fails once.
+    /// The maximal number of bytes of one read by the server.
+    pub(crate) read_size: usize,
+    /// The number of accepted peers between two accept errors.
     pub(crate) peers_per_error: usize,
-    /// When the server is told to go down; else when all guests are gone.
+    /// The time of the shutdown signal; `None` for a shutdown once all peers have left.
     pub(crate) drain: Option<Duration>,
-    pub(crate) guests: Vec<Guest>,
+    pub(crate) hosts: Vec<HostPlan>,
 }
 
-/// A host from which one peer after the other comes.
+/// A host whose peers connect one after the other.
 #[derive(Clone, Debug)]
-pub(crate) struct Guest {
-    pub(crate) host: String,
+pub(crate) struct HostPlan {
+    pub(crate) name: String,
     pub(crate) role: Role,
-    pub(crate) visits: Vec<Visit>,
-    pub(crate) trouble: Option<Trouble>,
+    pub(crate) connections: Vec<ConnectionPlan>,
+    pub(crate) fault: Option<NetworkFault>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,27 +56,26 @@ pub(crate) enum Role {
     Renamer,
 }
 
-/// What the network does to a guest for some time.
+/// A fault of the link to a host.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct NetworkFault {
     pub(crate) from: Duration,
     pub(crate) until: Duration,
-    /// Nothing comes through, and never will; else it comes when the trouble is over, as what TCP
-    /// sends again does.
-    pub(crate) loses: bool,
+    /// Whether segments are lost. Otherwise they arrive after the fault, like a retransmission.
+    pub(crate) drops: bool,
 }
 
-/// One connection.
+/// One connection of a host.
 #[derive(Clone, Debug)]
-pub(crate) struct Visit {
-    /// After the guest began, or ended its last visit.
-    pub(crate) comes_after: Duration,
+pub(crate) struct ConnectionPlan {
+    /// The delay after the start of the host or after its previous connection.
+    pub(crate) delay: Duration,
     pub(crate) reading: Reading,
-    /// Each after some time.
-    pub(crate) acts: Vec<(Duration, Act)>,
+    /// The actions, each with the delay before it.
+    pub(crate) actions: Vec<(Duration, Action)>,
     pub(crate) ending: Ending,
-    /// How long, after all that, it waits for the server's end of the conversation.
-    pub(crate) patience: Duration,
+    /// How long the peer waits for the end of the stream after its last action.
+    pub(crate) end_timeout: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +85,7 @@ pub(crate) enum Reading {
         bytes: usize,
         every: Duration,
     },
-    /// Not at all from some time after it came, for some time.
+    /// One pause.
     Pauses {
         after: Duration,
         lasting: Duration,
@@ -93,11 +93,11 @@ pub(crate) enum Reading {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Act {
-    /// Lines in one write.
-    Say(Vec<String>),
-    /// A line, byte by byte.
-    Dribble(String, Duration),
+pub(crate) enum Action {
+    /// Publishes lines in one write.
+    Publish(Vec<String>),
+    /// Publishes a line in writes of one byte.
+    PublishBytewise(String, Duration),
     Rename(&'static str),
     Who,
     Unknown,
@@ -106,17 +106,17 @@ pub(crate) enum Act {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Ending {
-    /// `/quit`, and reads on.
+    /// Sends `/quit` and reads to the end.
     Quit,
-    /// Says that no more comes, perhaps in the middle of a line, and reads on.
+    /// Half-closes, with or without an unfinished line, and reads to the end.
     HalfClose(Option<String>),
-    /// Closes, perhaps in the middle of a line.
-    HangUp(Option<String>),
-    /// Is gone in the middle of a line, and its host knows nothing of the connection.
+    /// Closes, with or without an unfinished line.
+    Close(Option<String>),
+    /// Drops the connection in the middle of a line; the host answers with resets.
     Reset(String),
-    /// Is gone, and nothing comes from its host any more.
+    /// Disappears; no segment of the host arrives any more.
     Vanish { held: bool },
-    /// Reads until the server ends it.
+    /// Reads until the server ends the stream.
     Stay,
 }
 
@@ -149,19 +149,19 @@ impl Plan {
             },
             latency: (fastest, fastest + millis(rng, 0..=50)),
             window: rng.random_range(800..=4000),
-            piece: *[7, 64, 256].choose(rng).expect("three"),
+            read_size: *[7, 64, 256].choose(rng).expect("three"),
             peers_per_error: rng.random_range(1..=6),
             drain,
-            guests: Vec::new(),
+            hosts: Vec::new(),
         };
         for number in 0..rng.random_range(2..=12) {
-            let guest = plan.guest(rng, number);
-            plan.guests.push(guest);
+            let host = plan.host(rng, number);
+            plan.hosts.push(host);
         }
         plan
     }
 
-    /// The hub that it is about.
+    /// The hub of the scenario.
     pub(crate) fn hub(&self) -> Hub {
         let mut config = HubConfig::default();
         config.log_bytes = self.log_bytes;
@@ -170,14 +170,14 @@ impl Plan {
         Hub::new(config)
     }
 
-    /// How long, at most, a peer that reads all the time takes for what the log can hold.
-    fn delivery(&self) -> Duration {
+    /// The maximal time in which a continuously reading peer receives a full log.
+    fn delivery_time(&self) -> Duration {
         let windows = self.hub().config().log_bytes.div_ceil(self.window);
-        let windows = u32::try_from(windows).expect("a log is not that large");
+        let windows = u32::try_from(windows).expect("the log is small");
         windows * (self.latency.1 + 2 * TICK)
     }
 
-    fn guest(&self, rng: &mut SmallRng, number: usize) -> Guest {
+    fn host(&self, rng: &mut SmallRng, number: usize) -> HostPlan {
         use Role::*;
         let roles = [
             Talker,
@@ -194,42 +194,42 @@ impl Plan {
             Renamer,
         ];
         let role = *roles.choose(rng).expect("some");
-        let visits = match role {
+        let connections = match role {
             Reconnecting => rng.random_range(2..=3),
             _ => 1,
         };
-        let visits = (0..visits).map(|visit| {
-            let id = format!("g{number}v{visit}");
-            self.visit(rng, role, &id)
+        let connections = (0..connections).map(|connection| {
+            let id = format!("h{number}c{connection}");
+            self.connection(rng, role, &id)
         });
-        let visits = visits.collect();
-        // Those who make trouble themselves need no other.
-        let suffers = !matches!(role, Reset | Vanishing) && rng.random_bool(0.2);
-        let trouble = suffers.then(|| {
+        let connections = connections.collect();
+        // Roles that break the connection themselves get no fault.
+        let has_fault = !matches!(role, Reset | Vanishing) && rng.random_bool(0.2);
+        let fault = has_fault.then(|| {
             let from = millis(rng, 50..=1000);
-            Trouble {
+            NetworkFault {
                 from,
                 until: from + millis(rng, 50..=700),
-                loses: rng.random_bool(0.3),
+                drops: rng.random_bool(0.3),
             }
         });
-        Guest {
-            host: format!("guest{number}"),
+        HostPlan {
+            name: format!("peer{number}"),
             role,
-            visits,
-            trouble,
+            connections,
+            fault,
         }
     }
 
-    fn visit(&self, rng: &mut SmallRng, role: Role, id: &str) -> Visit {
+    fn connection(&self, rng: &mut SmallRng, role: Role, id: &str) -> ConnectionPlan {
         let busy = match self.drain {
-            // It talks while the server goes down.
+            // The peer publishes during the shutdown.
             Some(drain) => drain + Duration::from_millis(300),
             None => millis(rng, 400..=1000),
         };
-        let mut chatter = Chatter {
+        let mut texts = TextGenerator {
             id,
-            said: 0,
+            count: 0,
             max_text: self.max_text,
         };
         let reading = match role {
@@ -243,76 +243,81 @@ impl Plan {
             },
             _ => Reading::Eager,
         };
-        let acts = match role {
+        let actions = match role {
             Role::Silent => Vec::new(),
             Role::SlowStarter => {
                 let step = millis(rng, 10..=80);
-                let first = Act::Dribble(chatter.line(rng, 12), step);
-                let mut acts = vec![(Duration::ZERO, first)];
-                acts.extend(chatter.talk(rng, role, busy / 2));
-                acts
+                let first = Action::PublishBytewise(texts.line(rng, 12), step);
+                let mut actions = vec![(Duration::ZERO, first)];
+                actions.extend(texts.actions(rng, role, busy / 2));
+                actions
             }
-            Role::Reconnecting => chatter.talk(rng, role, busy / 3),
-            _ => chatter.talk(rng, role, busy),
+            Role::Reconnecting => texts.actions(rng, role, busy / 3),
+            _ => texts.actions(rng, role, busy),
         };
-        let rest = |chatter: &mut Chatter<'_>, rng: &mut SmallRng| {
-            rng.random_bool(0.7).then(|| chatter.line(rng, 40))
+        let partial = |texts: &mut TextGenerator<'_>, rng: &mut SmallRng| {
+            rng.random_bool(0.7).then(|| texts.line(rng, 40))
         };
         let ending = match role {
-            Role::Reset => Ending::Reset(chatter.line(rng, 40)),
+            Role::Reset => Ending::Reset(texts.line(rng, 40)),
             Role::Vanishing => Ending::Vanish {
                 held: rng.random_bool(0.5),
             },
-            Role::HalfCloser => Ending::HalfClose(rest(&mut chatter, rng)),
+            Role::HalfCloser => Ending::HalfClose(partial(&mut texts, rng)),
             _ if self.drain.is_some() && role != Role::Reconnecting && rng.random_bool(0.7) => {
                 Ending::Stay
             }
             Role::Silent if self.idle.is_some() => Ending::Stay,
             _ => match rng.random_range(0..4) {
-                0 => Ending::HangUp(rest(&mut chatter, rng)),
-                1 => Ending::HalfClose(rest(&mut chatter, rng)),
+                0 => Ending::Close(partial(&mut texts, rng)),
+                1 => Ending::HalfClose(partial(&mut texts, rng)),
                 _ => Ending::Quit,
             },
         };
-        let mut patience = self.delivery() + Duration::from_millis(700);
+        let mut end_timeout = self.delivery_time() + Duration::from_millis(700);
         if matches!(ending, Ending::Stay) {
-            patience += match (self.drain, role) {
+            end_timeout += match (self.drain, role) {
                 (Some(drain), Role::Silent) => drain + self.grace,
                 (Some(_), _) => self.grace,
                 (None, _) => self.idle.unwrap_or_default(),
             };
         }
-        Visit {
-            comes_after: millis(rng, 0..=200),
+        ConnectionPlan {
+            delay: millis(rng, 0..=200),
             reading,
-            acts,
+            actions,
             ending,
-            patience,
+            end_timeout,
         }
     }
 }
 
-/// What one peer says: who it is, a number, and something.
-struct Chatter<'a> {
+/// The generator of the texts of one connection: its id, a number, and padding.
+struct TextGenerator<'a> {
     id: &'a str,
-    said: usize,
+    count: usize,
     max_text: usize,
 }
 
-impl Chatter<'_> {
+impl TextGenerator<'_> {
     fn line(&mut self, rng: &mut SmallRng, most: usize) -> String {
-        self.said += 1;
-        let mut line = format!("{} {} ", self.id, self.said);
+        self.count += 1;
+        let mut line = format!("{} {} ", self.id, self.count);
         let most = most.min(self.max_text);
         while line.len() + 2 <= most && rng.random_bool(0.95) {
-            // Of one byte and of two, so that a piece can end within a character.
+            // Characters of one and of two bytes, so that a read can end within a character.
             line.push(if rng.random_bool(0.8) { 'x' } else { 'é' });
         }
         line
     }
 
-    fn talk(&mut self, rng: &mut SmallRng, role: Role, busy: Duration) -> Vec<(Duration, Act)> {
-        let mut acts = Vec::new();
+    fn actions(
+        &mut self,
+        rng: &mut SmallRng,
+        role: Role,
+        busy: Duration,
+    ) -> Vec<(Duration, Action)> {
+        let mut actions = Vec::new();
         let mut spent = Duration::ZERO;
         while spent < busy {
             let wait = match role {
@@ -320,19 +325,19 @@ impl Chatter<'_> {
                 _ => millis(rng, 20..=120),
             };
             spent += wait;
-            let act = match rng.random_range(0..40) {
-                0..8 if role == Role::Renamer => Act::Rename(NAMES.choose(rng).expect("some")),
-                8 => Act::Rename(NAMES.choose(rng).expect("some")),
-                9..12 => Act::Who,
-                12 => Act::Unknown,
-                13 => Act::TooLong,
+            let action = match rng.random_range(0..40) {
+                0..8 if role == Role::Renamer => Action::Rename(NAMES.choose(rng).expect("some")),
+                8 => Action::Rename(NAMES.choose(rng).expect("some")),
+                9..12 => Action::Who,
+                12 => Action::Unknown,
+                13 => Action::TooLong,
                 _ => {
                     let lines = 0..rng.random_range(1..=5);
-                    Act::Say(lines.map(|_| self.line(rng, 60)).collect())
+                    Action::Publish(lines.map(|_| self.line(rng, 60)).collect())
                 }
             };
-            acts.push((wait, act));
+            actions.push((wait, action));
         }
-        acts
+        actions
     }
 }

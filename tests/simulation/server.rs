@@ -1,0 +1,265 @@
+//! The simulation: the whole server with two members in its process, the peers and the network.
+
+use super::net::{Connections, Observer, SimulatedListener, State, now};
+use super::peer::{ConnectionRecord, ConnectionRecords, PORT, SERVER, run_host};
+use super::plan::Plan;
+use chat_core::{Hub, Member, Roster};
+use chat_server::{ServerConfig, serve};
+use chat_tests::history::{History, Published, Record};
+use chat_tests::memory::{join, join_with_roster};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use turmoil::{Builder, Sim};
+
+/// The step of the simulated time.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// The interval of the operations of the members in the process of the server.
+pub(crate) const MEMBER_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The limit of simulated time, more than twice the longest scenario.
+const MAX_DURATION: Duration = Duration::from_secs(30);
+
+/// The segments that a connection of turmoil holds: never reached, because the window is smaller.
+const SEGMENTS: usize = 1 << 16;
+
+/// The result of a scenario.
+pub(crate) struct Outcome {
+    /// The records of the members in the process of the server.
+    pub(crate) history: History,
+    pub(crate) observer: Record,
+    /// The time of each event in the record of the observer.
+    pub(crate) times: Vec<Duration>,
+    /// The roster when the observer joined.
+    pub(crate) roster: Roster,
+    /// The other members at the shutdown signal.
+    pub(crate) last_peers: Vec<String>,
+    /// The time of the shutdown signal.
+    pub(crate) shutdown: Duration,
+    /// The time at which `serve` returned.
+    pub(crate) returned: Duration,
+    pub(crate) hub: Hub,
+    pub(crate) records: Vec<ConnectionRecord>,
+    pub(crate) connections: BTreeMap<SocketAddr, State>,
+    /// The duration of the whole scenario.
+    pub(crate) elapsed: Duration,
+}
+
+/// The members in the process of the server: the observer, and a publisher that reads too slowly.
+struct LocalMembers {
+    hub: Hub,
+    observer: Observer,
+    publisher: Member,
+    record: Record,
+    published: Published,
+    history: History,
+    steps: usize,
+    /// The other members.
+    peers: Vec<String>,
+}
+
+impl LocalMembers {
+    fn step(&mut self) {
+        self.steps += 1;
+        let text = format!("line {} {}", self.steps, "xx ".repeat(self.steps % 15));
+        let number = self.publisher.publish(&text).expect("it is present");
+        self.published.push(number, &text);
+        for _ in 0..self.steps % 4 {
+            if let Ok(delivery) = self.publisher.try_recv() {
+                self.record.push(delivery);
+            }
+        }
+        self.observer.catch_up();
+        let roster = self.hub.roster(usize::MAX);
+        // The first two are the members of this process.
+        let peers = roster.names.iter().skip(2);
+        self.peers = peers.map(|name| name.to_string()).collect();
+        self.history.add_roster(roster);
+    }
+}
+
+/// The result of the host of the server.
+struct ServerOutcome {
+    members: LocalMembers,
+    roster: Roster,
+    shutdown: Duration,
+    returned: Duration,
+}
+
+/// Runs the scenario of a plan.
+///
+/// # Errors
+///
+/// If the simulation itself fails: a host returns an error, or the scenario does not end.
+pub(crate) fn simulate(plan: &Rc<Plan>) -> Result<Outcome, String> {
+    let mut builder = Builder::new();
+    let mut sim = builder
+        .rng_seed(plan.seed)
+        .tick_duration(TICK)
+        .simulation_duration(MAX_DURATION)
+        .min_message_latency(plan.latency.0)
+        .max_message_latency(plan.latency.1)
+        .tcp_capacity(SEGMENTS)
+        .build();
+    let (connections, records) = (Connections::default(), ConnectionRecords::default());
+    let outcome = Rc::new(RefCell::new(None));
+    let running = Rc::new(Cell::new(plan.hosts.len()));
+    sim.client(SERVER, {
+        let (plan, connections) = (plan.clone(), connections.clone());
+        let (outcome, running) = (outcome.clone(), running.clone());
+        async move {
+            *outcome.borrow_mut() = Some(run_server(&plan, connections, running).await?);
+            Ok(())
+        }
+    });
+    for (number, host) in plan.hosts.iter().enumerate() {
+        let (plan, running) = (plan.clone(), running.clone());
+        let (connections, records) = (connections.clone(), records.clone());
+        sim.client(host.name.as_str(), async move {
+            run_host(plan, number, connections, records).await;
+            running.set(running.get() - 1);
+            Ok(())
+        });
+    }
+    run(&mut sim, plan)?;
+    let elapsed = sim.elapsed();
+    let ServerOutcome {
+        members,
+        roster,
+        shutdown,
+        returned,
+    } = outcome.take().expect("the server has stopped");
+    let (observer, times) = members.observer.recorded();
+    let mut history = members.history;
+    history.add(observer.clone());
+    history.add(members.record);
+    history.add_published(members.published);
+    let connections = connections.lock().expect("no panic");
+    Ok(Outcome {
+        history,
+        observer,
+        times,
+        roster,
+        last_peers: members.peers,
+        shutdown,
+        returned,
+        hub: members.hub,
+        records: records.take(),
+        connections: connections
+            .iter()
+            .map(|(address, connection)| (*address, connection.state()))
+            .collect(),
+        elapsed,
+    })
+}
+
+/// Runs the simulation to the end and applies the faults of the network.
+fn run(sim: &mut Sim<'_>, plan: &Plan) -> Result<(), String> {
+    let mut changes = Vec::new();
+    for host in &plan.hosts {
+        if let Some(fault) = host.fault {
+            changes.push((fault.from, &host.name, fault.drops, true));
+            changes.push((fault.until, &host.name, fault.drops, false));
+        }
+    }
+    changes.sort();
+    let mut changes = changes.into_iter().peekable();
+    loop {
+        while let Some((_, host, drops, begins)) = changes.next_if(|(at, ..)| *at <= sim.elapsed())
+        {
+            let host = host.as_str();
+            match (drops, begins) {
+                (true, true) => sim.partition(SERVER, host),
+                (true, false) => sim.repair(SERVER, host),
+                (false, true) => sim.hold(SERVER, host),
+                (false, false) => sim.release(SERVER, host),
+            }
+        }
+        match sim.step() {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+async fn run_server(
+    plan: &Plan,
+    connections: Connections,
+    running: Rc<Cell<usize>>,
+) -> turmoil::Result<ServerOutcome> {
+    let hub = plan.hub();
+    let mut config = ServerConfig::default();
+    config.grace = plan.grace;
+    // The checks expect each line within a time.
+    config.rate = None;
+    config.session.stall_timeout = plan.stall;
+    config.session.idle_timeout = plan.idle;
+    config.session.linger = plan.linger;
+
+    let (member, roster) = join_with_roster(&hub, "observer");
+    let observer = Observer::new(member);
+    let publisher = join(&hub, "publisher");
+    let mut members = LocalMembers {
+        hub: hub.clone(),
+        observer: observer.clone(),
+        record: Record::of(&publisher),
+        published: Published::of(&publisher),
+        publisher,
+        history: History::new(),
+        steps: 0,
+        peers: Vec::new(),
+    };
+    let closing = Arc::new(AtomicBool::new(false));
+    let listener =
+        SimulatedListener::bind(PORT, plan, connections, observer.clone(), closing.clone()).await?;
+    let (shutdown, signal) = oneshot::channel();
+    let limit = plan.stall + Duration::from_secs(3);
+    let drain = plan.drain;
+    let peers = running.clone();
+    let local = tokio::task::spawn_local(async move {
+        let mut last_peer = Duration::ZERO;
+        loop {
+            sleep(MEMBER_INTERVAL).await;
+            members.step();
+            if peers.get() > 0 {
+                last_peer = now();
+            }
+            let stop = match drain {
+                Some(drain) => now() >= drain,
+                // A vanished peer leaves by the stall timeout at the latest.
+                None if members.peers.is_empty() => peers.get() == 0,
+                None => now() >= last_peer + limit,
+            };
+            if stop {
+                closing.store(true, SeqCst);
+                let _ = shutdown.send(());
+                return (now(), members);
+            }
+        }
+    });
+    serve(listener, hub, config, async { drop(signal.await) }).await;
+    let returned = now();
+    let (shutdown, mut members) = local.await?;
+    observer.catch_up();
+    while let Ok(delivery) = members.publisher.try_recv() {
+        members.record.push(delivery);
+    }
+    // A host without a task does not answer segments, so this one waits for the peers.
+    while running.get() > 0 {
+        sleep(MEMBER_INTERVAL).await;
+    }
+    Ok(ServerOutcome {
+        members,
+        roster,
+        shutdown,
+        returned,
+    })
+}
