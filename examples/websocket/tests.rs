@@ -395,7 +395,7 @@ mod transport {
             Ok((peer.transport, browser))
         });
         let report = report.await;
-        report.assert_passed_but(&[Check::PartsOfLines, Check::HalfClose]);
+        report.assert_passed_but(&[Check::PartialLines, Check::HalfClose]);
         Ok(())
     }
 }
