@@ -79,7 +79,7 @@ struct Receiver(Peekable<SplitStream<WebSocket>>);
 impl ReceiveHalf for Receiver {
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
         let mut messages = Pin::new(&mut self.0);
-        let mut room = inbox.room();
+        let mut budget = inbox.room();
         loop {
             let bytes = match messages
                 .next()
@@ -100,11 +100,11 @@ impl ReceiveHalf for Receiver {
                 Some(Message::Ping(bytes) | Message::Pong(bytes)) => bytes.len(),
                 Some(Message::Close(_)) | None => return Ok(Received::End),
             };
-            room = room.saturating_sub(bytes + 1);
+            budget = budget.saturating_sub(bytes + 1);
             // One call takes every message that is there, as the session publishes a call's texts
             // together. An error waits for the next call, which would lose this call's texts.
             let next = messages.as_mut().peek().now_or_never();
-            if room == 0 || !matches!(next, Some(Some(Ok(_)))) {
+            if budget == 0 || !matches!(next, Some(Some(Ok(_)))) {
                 return Ok(Received::More);
             }
         }

@@ -1,5 +1,5 @@
-//! The transport, checked by `chat_core::testkit`; what one call of `receive` takes; the limits of
-//! HTTP connections.
+//! The transport, checked by `chat_core::testkit`; the batches that `receive` takes; the limits of HTTP
+//! connections; origins.
 
 use super::*;
 use chat_core::testkit::{self, Check, Remote};
@@ -33,7 +33,7 @@ impl axum::serve::Listener for Memory {
     }
 }
 
-/// Serves the page and the chat; gives the peers that join.
+/// Serves HTTP; the channel gives the peers that join.
 fn spawn_server(listener: impl axum::serve::Listener<Addr = SocketAddr>) -> mpsc::Receiver<Peer> {
     let (peers, joined) = mpsc::channel(MAX_JOINING);
     let origins = vec![OWN_ORIGIN.into()];
@@ -98,9 +98,8 @@ mod receive {
         }
     }
 
-    /// A client sends all these messages, and is dropped without a closing handshake if it is not
-    /// to `stay`; then its session begins. Gives the number of calls of `receive` in which they
-    /// were published.
+    /// A client sends these messages, and disconnects without a closing handshake unless it is to
+    /// `stay`. Then its session begins. Returns after how many calls of `receive` all were published.
     async fn calls_for(texts: &[String], stay: bool) -> usize {
         let (connector, mut joined) = Connector::new();
         let mut client = upgrade(connector.connect(1).await).await.unwrap();
@@ -138,25 +137,25 @@ mod receive {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn takes_all_that_is_there() {
+    async fn takes_all_available_messages() {
         assert_eq!(calls_for(&numbers(200), true).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn takes_no_more_than_room() {
-        // Each text is a quarter of the room that an inbox has when no rate is set.
+    async fn is_bounded_in_bytes() {
+        // Each text is a quarter of what an inbox takes at a time when no rate is set.
         let texts: Vec<_> = (0..8).map(|n| n.to_string().repeat(4095)).collect();
         assert_eq!(calls_for(&texts, true).await, 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn counts_empty_messages() {
+    async fn is_bounded_in_messages() {
         let texts = vec![String::new(); 2 * 16 * 1024];
         assert_eq!(calls_for(&texts, true).await, 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn takes_messages_before_a_reset() {
+    async fn keeps_messages_before_a_reset() {
         calls_for(&numbers(3), false).await;
     }
 }
@@ -341,8 +340,8 @@ mod transport {
         }
 
         fn socket(&mut self) -> io::Result<&mut WebSocketStream<TcpStream>> {
-            let gone = io::ErrorKind::NotConnected;
-            self.socket.as_mut().ok_or_else(|| gone.into())
+            let socket = self.socket.as_mut();
+            socket.ok_or_else(|| io::ErrorKind::NotConnected.into())
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The sizes of a [`Stream`]'s reads, in turn: some make room for a single byte, some for everything.
+/// The sizes of a [`Stream`]'s reads, in turn: from a single byte to everything.
 const READ_SIZES: [usize; 6] = [1, 16 * 1024, 7, 61, 4096, 1021];
 
 /// The peer's end of a connection, operated by the checks.

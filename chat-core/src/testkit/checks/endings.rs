@@ -7,8 +7,8 @@ use crate::types::event::LeaveReason;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// If only the delivering half can see that a peer is gone, the session waits for input for as long
-/// as it lingers.
+/// If only the delivering half notices that the peer has disconnected, the session waits for input
+/// until the linger time is over.
 pub(super) fn short_linger(_: &mut HubConfig, session: &mut SessionConfig) {
     session.linger = Duration::from_millis(100);
 }
