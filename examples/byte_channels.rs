@@ -4,9 +4,9 @@
 //! cargo run --example byte_channels
 //! ```
 //!
-//! A peer sends and receives pieces of a byte stream over two channels. A piece is any number of
-//! bytes: it need not end at the end of a line, nor of a character. You will see the outcome of each
-//! check of `chat_core::testkit`. It ends by itself, with exit code 1 if a check fails.
+//! A peer sends and receives pieces of a byte stream over two channels. A piece may end anywhere,
+//! also within a line or a character. You will see the outcome of each check of
+//! `chat_core::testkit`. It ends by itself, with exit code 1 if a check fails.
 
 use async_trait::async_trait;
 use chat_core::LeaveReason;

@@ -41,6 +41,9 @@ impl Listener for UnixPeers {
 
 // 2. Whole messages: a peer at the other end of two channels.
 
+/// The most messages that one call receives.
+const MAX_BATCH: usize = 100;
+
 struct MessageTransport {
     from_peer: mpsc::Receiver<String>,
     to_peer: mpsc::Sender<String>,
@@ -60,10 +63,14 @@ struct MessageReceiver(mpsc::Receiver<String>);
 #[async_trait]
 impl ReceiveHalf for MessageReceiver {
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
-        let Some(line) = self.0.recv().await else {
+        // What one call receives is published together, so it takes what is available.
+        let mut lines = Vec::new();
+        if self.0.recv_many(&mut lines, MAX_BATCH).await == 0 {
             return Ok(Received::End);
-        };
-        inbox.text(&line);
+        }
+        for line in &lines {
+            inbox.text(line);
+        }
         Ok(Received::More)
     }
 }

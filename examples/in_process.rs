@@ -4,8 +4,8 @@
 //! cargo run --example in_process
 //! ```
 //!
-//! You will see the first events one at a time, then how many of 100,000 lines each reader received,
-//! and how many it missed: together they are always all. It ends by itself.
+//! You will see the first events one at a time, then how many of 100,000 lines each reader
+//! received, and how many it missed: together they are always all. It ends by itself.
 
 use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Member};
 use std::error::Error;

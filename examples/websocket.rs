@@ -81,12 +81,8 @@ impl ReceiveHalf for Receiver {
         let mut messages = Pin::new(&mut self.0);
         let mut budget = inbox.room();
         loop {
-            let bytes = match messages
-                .next()
-                .await
-                .transpose()
-                .map_err(io::Error::other)?
-            {
+            let message = messages.next().await.transpose();
+            let bytes = match message.map_err(io::Error::other)? {
                 Some(Message::Text(text)) => {
                     inbox.text(&text);
                     text.len()
@@ -96,15 +92,18 @@ impl ReceiveHalf for Receiver {
                     inbox.text(&String::from_utf8_lossy(&bytes));
                     bytes.len()
                 }
-                // The library has answered. A ping is not a line and does not reset the idle timeout.
+                // The library answers pings, which do not reset the idle timeout.
                 Some(Message::Ping(bytes) | Message::Pong(bytes)) => bytes.len(),
                 Some(Message::Close(_)) | None => return Ok(Received::End),
             };
             budget = budget.saturating_sub(bytes + 1);
-            // One call takes every message that is there, as the session publishes a call's texts
-            // together. An error waits for the next call, which would lose this call's texts.
+            if budget == 0 {
+                return Ok(Received::More);
+            }
+            // One call takes every message that is available, as the session publishes what a call
+            // receives together. An error is left for the next call: it would lose these texts.
             let next = messages.as_mut().peek().now_or_never();
-            if budget == 0 || !matches!(next, Some(Some(Ok(_)))) {
+            if !matches!(next, Some(Some(Ok(_)))) {
                 return Ok(Received::More);
             }
         }

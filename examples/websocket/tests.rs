@@ -1,5 +1,5 @@
-//! The transport, checked by `chat_core::testkit`; the batches that `receive` takes; the limits of HTTP
-//! connections; origins.
+//! The transport, checked by `chat_core::testkit`; the batches that `receive` takes; the limits of
+//! HTTP connections; origins.
 
 use super::*;
 use chat_core::testkit::{self, Check, Remote};
@@ -99,7 +99,8 @@ mod receive {
     }
 
     /// A client sends these messages, and disconnects without a closing handshake unless it is to
-    /// `stay`. Then its session begins. Returns after how many calls of `receive` all were published.
+    /// `stay`. Then its session begins. Returns after how many calls of `receive` all messages were
+    /// published.
     async fn calls_for(texts: &[String], stay: bool) -> usize {
         let (connector, mut joined) = Connector::new();
         let mut client = upgrade(connector.connect(1).await).await.unwrap();

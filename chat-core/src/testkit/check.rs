@@ -104,14 +104,14 @@ impl Check {
             }
             Self::MessageBoundaries => "`Inbox::text`: one message is one line, two are two",
             Self::PartialLines => {
-                "`Inbox::bytes` is for pieces of a stream of lines, `Inbox::text` for whole messages"
+                "`Inbox::bytes` takes pieces of a stream of lines, `Inbox::text` whole messages"
             }
             Self::ShortWrites => {
                 "`Feed::lend`: a write returns exactly the number of bytes that it took; text from \
                  `Feed::take` is written to the peer as a whole"
             }
             Self::OneTakePerCall => {
-                "`DeliverHalf::deliver` returns after every piece, so that the session sees progress"
+                "`DeliverHalf::deliver` returns after every piece, so the session sees progress"
             }
             Self::IndependentHalves => {
                 "`chat_core::transport`: reading never waits for writing, nor writing for reading"
@@ -121,8 +121,8 @@ impl Check {
                  lines not taken can be counted as missed"
             }
             Self::StallTimeout => {
-                "a call of `DeliverHalf::deliver` in which the peer takes nothing for too long ends \
-                 the session, and dropping both halves closes the connection"
+                "a call of `DeliverHalf::deliver` in which the peer takes nothing for too long \
+                 ends the session, and dropping both halves closes the connection"
             }
             Self::NoReadAhead => {
                 "`ReceiveHalf::receive` does not read ahead: the session may wait between its calls"

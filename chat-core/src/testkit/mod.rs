@@ -20,8 +20,8 @@
 //! ```
 //!
 //! The checks find defects that are hard to see otherwise: bytes lost or repeated after a short
-//! write, one half waiting for the other, lines missing after a half-close, a backlog discarded by a
-//! close. Small buffers find more: let the connection hold some hundred bytes if you can, or as
+//! write, one half waiting for the other, lines missing after a half-close, a backlog discarded by
+//! a close. Small buffers find more: let the connection hold some hundred bytes if you can, or as
 //! little as the system allows. A real socket needs real time; in memory, time can be paused.
 //!
 //! The checks need a tokio runtime with time enabled. All together take about two seconds, or less
@@ -91,8 +91,8 @@ impl Suite {
         self
     }
 
-    /// Sets how long one check may take; default 10 s. A check that passes takes far less, unless the
-    /// connection is slow.
+    /// Sets how long one check may take; default 10 s. A check that passes takes far less, unless
+    /// the connection is slow.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

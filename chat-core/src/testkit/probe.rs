@@ -1,4 +1,4 @@
-//! A wrapper around the transport under test that counts and controls what the session does with it.
+//! A wrapper around the transport under test, which counts and controls the session's calls.
 
 use crate::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
 use crate::types::event::LeaveReason;

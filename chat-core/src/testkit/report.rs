@@ -14,7 +14,7 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// The outcomes of several checks. `Display` gives a line for each, and the rule of each that failed.
+/// The outcomes of checks. `Display` gives a line for each, and the rule of each that failed.
 #[derive(Clone, Debug)]
 #[must_use = "a failed check does not panic; `assert_passed_but` does"]
 pub struct Report {
