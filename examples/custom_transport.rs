@@ -1,12 +1,12 @@
-//! Two transports of your own, with one peer each, in one hub.
+//! Two custom transports, with one peer each, in one hub.
 //!
 //! ```text
 //! cargo run --example custom_transport
 //! ```
 //!
-//! You will see what each of the two has heard: one is at a Unix socket, for which an adapter is
-//! enough, the other at the end of two channels of messages, for which the trait is implemented
-//! by hand. It ends by itself.
+//! One peer connects over a Unix socket, for which an adapter is enough. The other sends and
+//! receives messages over two channels, for which the trait is implemented by hand. You will see
+//! what each of them receives. It ends by itself.
 
 use async_trait::async_trait;
 use chat_core::session::{self, SessionConfig};
@@ -15,13 +15,13 @@ use chat_core::transport::{
 };
 use chat_core::{Hub, HubConfig, LeaveReason, Name};
 use chat_server::{Incoming, Listener, ServerConfig, serve};
-use std::error::Error;
-use std::io;
+use std::process::ExitCode;
+use std::{error::Error, io, path::Path};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-// 1. Anything that is `AsyncRead + AsyncWrite`: no transport to write, only where peers come from.
+// 1. Anything that is `AsyncRead + AsyncWrite`: only the source of peers is to be written.
 
 struct UnixPeers {
     socket: UnixListener,
@@ -39,61 +39,78 @@ impl Listener for UnixPeers {
     }
 }
 
-// 2. Messages with ends of their own: a peer at the other end of two channels.
+// 2. Whole messages: a peer at the other end of two channels.
 
-struct Channels {
+/// The most messages that one call receives.
+const MAX_BATCH: usize = 100;
+
+struct MessageTransport {
     from_peer: mpsc::Receiver<String>,
     to_peer: mpsc::Sender<String>,
 }
 
-impl Transport for Channels {
+impl Transport for MessageTransport {
     fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
         (
-            Box::new(FromPeer(self.from_peer)),
-            Box::new(ToPeer(Some(self.to_peer))),
+            Box::new(MessageReceiver(self.from_peer)),
+            Box::new(MessageDeliverer(Some(self.to_peer))),
         )
     }
 }
 
-struct FromPeer(mpsc::Receiver<String>);
+struct MessageReceiver(mpsc::Receiver<String>);
 
 #[async_trait]
-impl ReceiveHalf for FromPeer {
+impl ReceiveHalf for MessageReceiver {
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
-        let Some(line) = self.0.recv().await else {
+        // What one call receives is published together, so it takes what is available.
+        let mut lines = Vec::new();
+        if self.0.recv_many(&mut lines, MAX_BATCH).await == 0 {
             return Ok(Received::End);
-        };
-        inbox.text(&line);
+        }
+        for line in &lines {
+            inbox.text(line);
+        }
         Ok(Received::More)
     }
 }
 
-struct ToPeer(Option<mpsc::Sender<String>>);
+struct MessageDeliverer(Option<mpsc::Sender<String>>);
 
 #[async_trait]
-impl DeliverHalf for ToPeer {
+impl DeliverHalf for MessageDeliverer {
     async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
         let sender = self.0.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        // First the room, then the lines: what waits in the hub costs nothing.
-        let room = sender.reserve().await.map_err(io::Error::other)?;
+        // First the permit, then the lines: until they are taken, they cost nothing.
+        let permit = sender.reserve().await.map_err(io::Error::other)?;
         let lines = feed.take();
         if !lines.is_empty() {
-            room.send(lines);
+            permit.send(lines);
         }
         Ok(())
     }
 
     async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
-        // The peer sees the end of its channel, hangs up in turn, and the session is over.
+        // The peer sees the end of its channel and drops its own sender, which ends the session.
         self.0 = None;
         Ok(())
     }
 }
 
-// The two in one hub.
+// Both in one hub.
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("custom_transport: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let hub = Hub::new(HubConfig::default());
     let folder = tempfile::tempdir()?; // removed at the end, with the socket in it
     let path = folder.path().join("chat");
@@ -101,48 +118,48 @@ async fn main() -> Result<(), Box<dyn Error>> {
         socket: UnixListener::bind(&path)?,
         accepted: 0,
     };
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (shut_down, shutdown) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(
         listener,
         hub.clone(),
         ServerConfig::default(),
         async {
-            let _ = stopped.await;
+            let _ = shutdown.await;
         },
     ));
 
     let mut unix = UnixPeer::connect(&path).await?;
-    unix.hear("You are unix:1").await?;
+    unix.expect("You are unix:1").await?;
 
-    let (say, from_peer) = mpsc::channel(8);
-    let (to_peer, heard) = mpsc::channel(8);
-    let transport = Channels { from_peer, to_peer };
+    let (to_hub, from_peer) = mpsc::channel(8);
+    let (to_peer, from_hub) = mpsc::channel(8);
+    let transport = MessageTransport { from_peer, to_peer };
     let session = tokio::spawn(async move {
-        let name = Name::assigned("channel:1").expect("a colon, but not at its end");
+        let name = Name::assigned("channel:1").expect("it is a valid assigned name");
         session::run(&hub, name, transport, &SessionConfig::default()).await
     });
     let mut channel = ChannelPeer {
-        heard,
+        from_hub,
         lines: String::new(),
     };
-    channel.hear("You are channel:1").await?;
-    channel.hear("Here now: unix:1").await?;
-    unix.hear("channel:1 has arrived").await?;
+    channel.expect("You are channel:1").await?;
+    channel.expect("Here now: unix:1").await?;
+    unix.expect("channel:1 has arrived").await?;
 
-    say.send("hello from a channel".into()).await?;
-    unix.hear("channel:1: hello from a channel").await?;
-    channel.hear("channel:1: hello from a channel").await?;
+    to_hub.send("hello from a channel".into()).await?;
+    unix.expect("channel:1: hello from a channel").await?;
+    channel.expect("channel:1: hello from a channel").await?;
 
-    unix.say("hello from a socket").await?;
-    unix.hear("unix:1: hello from a socket").await?;
-    channel.hear("unix:1: hello from a socket").await?;
+    unix.send("hello from a socket").await?;
+    unix.expect("unix:1: hello from a socket").await?;
+    channel.expect("unix:1: hello from a socket").await?;
 
-    // Everybody is told, and hangs up.
-    stop.send(()).expect("the server waits for it");
-    unix.hear("* server is going down").await?;
-    channel.hear("* server is going down").await?;
-    assert_eq!(channel.heard.recv().await, None);
-    drop((unix, say));
+    // Every peer receives a notice and the end of its stream, and disconnects.
+    shut_down.send(()).expect("the server runs");
+    unix.expect("* server is going down").await?;
+    channel.expect("* server is going down").await?;
+    assert_eq!(channel.from_hub.recv().await, None);
+    drop((unix, to_hub));
     assert_eq!(session.await??, LeaveReason::Closed);
     server.await?;
     Ok(())
@@ -151,38 +168,42 @@ async fn main() -> Result<(), Box<dyn Error>> {
 struct UnixPeer(BufReader<UnixStream>);
 
 impl UnixPeer {
-    async fn connect(path: &std::path::Path) -> io::Result<Self> {
+    async fn connect(path: &Path) -> io::Result<Self> {
         Ok(Self(BufReader::new(UnixStream::connect(path).await?)))
     }
 
-    async fn say(&mut self, line: &str) -> io::Result<()> {
+    async fn send(&mut self, line: &str) -> io::Result<()> {
         self.0.write_all(format!("{line}\n").as_bytes()).await
     }
 
-    async fn hear(&mut self, expected: &str) -> io::Result<()> {
+    async fn expect(&mut self, expected: &str) -> io::Result<()> {
         let mut line = String::new();
         self.0.read_line(&mut line).await?;
-        println!("unix    hears: {}", line.trim_end());
+        println!("unix    receives: {}", line.trim_end());
         assert_eq!(line.trim_end(), expected);
         Ok(())
     }
 }
 
 struct ChannelPeer {
-    heard: mpsc::Receiver<String>,
-    /// What is left of the last message, which may have had many lines.
+    from_hub: mpsc::Receiver<String>,
+    /// The rest of the last message, which may have had several lines.
     lines: String,
 }
 
 impl ChannelPeer {
-    async fn hear(&mut self, expected: &str) -> Result<(), Box<dyn Error>> {
+    async fn expect(&mut self, expected: &str) -> Result<(), Box<dyn Error>> {
         if self.lines.is_empty() {
-            self.lines = self.heard.recv().await.ok_or("the hub hung up")?;
+            self.lines = self.from_hub.recv().await.ok_or("the hub disconnected")?;
         }
-        let end = self.lines.find('\n').ok_or("lines are whole")?;
+        let end = self.lines.find('\n').ok_or("a line without an end")?;
         let line: String = self.lines.drain(..=end).collect();
-        println!("channel hears: {}", line.trim_end());
+        println!("channel receives: {}", line.trim_end());
         assert_eq!(line.trim_end(), expected);
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "custom_transport/tests.rs"]
+mod tests;

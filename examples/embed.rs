@@ -1,29 +1,54 @@
-//! The hub inside a program that has other things to do: a job that announces its results, a bot
-//! that answers, and the TCP server beside them, for people.
+//! The hub inside a program with a job of its own: the job publishes its results, a bot answers
+//! questions, and people join over TCP.
 //!
 //! ```text
-//! cargo run --example embed
-//! nc localhost 8000              in another terminal; then type !uptime, !who or anything else
+//! cargo run --example embed               or, to listen elsewhere: -- 9000, or -- 0.0.0.0:8000
+//! nc localhost 8000                       in another terminal; type !uptime, !who or anything else
 //! ```
 //!
-//! You will see the job's line every ten seconds, and the bot's answers to all. Ctrl-C ends it
-//! in order: everybody is told, and gets what was said before.
+//! You will see the job's line every ten seconds, and the bot's answers to every member. Ctrl-C
+//! shuts down gracefully: each peer receives what was published before, and a notice.
 
 use chat_core::{Delivery, EventKind, Hub, HubConfig, Member, Name, PublishError};
 use chat_server::{ServerConfig, TcpListeners, serve};
-use std::error::Error;
-use std::time::Duration;
+use std::process::ExitCode;
+use std::{env, error::Error, time::Duration};
 use tokio::time::{Instant, interval};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let listeners = TcpListeners::bind("localhost:8000").await?;
+async fn main() -> ExitCode {
+    let Some(address) = address(env::args().skip(1)) else {
+        eprintln!("usage: embed [[ADDRESS:]PORT]");
+        return ExitCode::from(2);
+    };
+    match run(&address).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("embed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The address to listen on; `None` if the arguments are not understood.
+fn address(mut arguments: impl Iterator<Item = String>) -> Option<String> {
+    let address = arguments.next().unwrap_or("localhost:8000".into());
+    let address = match address.parse::<u16>() {
+        Ok(port) => format!("localhost:{port}"),
+        Err(_) => address,
+    };
+    let is_understood = arguments.next().is_none() && address.contains(':');
+    is_understood.then_some(address)
+}
+
+async fn run(address: &str) -> Result<(), Box<dyn Error>> {
+    let listeners = TcpListeners::bind(address).await?;
     for address in listeners.addresses() {
         println!("listening on {address}");
     }
     let hub = Hub::new(HubConfig::default());
 
-    // Whoever publishes is a member; whoever never reads costs the hub an offset.
+    // A publisher is a member. A member that never reads costs the hub only a cursor.
     let job = tokio::spawn(work(hub.join("job".parse()?)?));
     let name: Name = "bot".parse()?;
     let bot = tokio::spawn(answer(hub.join(name.clone())?, name));
@@ -35,29 +60,29 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     serve(listeners, hub, ServerConfig::default(), shutdown).await;
 
-    // The hub is closed, so the bot has come to its end; the job is in the middle of its wait.
+    // The hub is closed, which ends the bot. The job may be waiting for its next tick.
     job.abort();
     bot.await??;
     Ok(())
 }
 
-/// What the program is really for.
+/// The program's own job.
 async fn work(member: Member) -> Result<(), PublishError> {
-    let mut pause = interval(Duration::from_secs(10));
+    let mut ticks = interval(Duration::from_secs(10));
     for number in 1.. {
-        pause.tick().await;
+        ticks.tick().await;
         member.publish(&format!("build {number} has passed"))?;
     }
     Ok(())
 }
 
-/// Answers what others ask, until the hub closes.
+/// Answers the questions of other members until the hub closes.
 async fn answer(mut bot: Member, name: Name) -> Result<(), PublishError> {
     let started = Instant::now();
     while let Some(delivery) = bot.recv().await {
         let answer = match delivery {
-            // A bot hears itself, too; one that answers itself never stops.
-            Delivery::Event(event) if event.sender() == name.as_str() => continue,
+            // A bot receives its own messages, too. One that answered them would never stop.
+            Delivery::Event(event) if event.subject() == name.as_str() => continue,
             Delivery::Event(event) if event.kind() == EventKind::Message => {
                 match event.text().trim() {
                     "!uptime" => format!("up for {} s", started.elapsed().as_secs()),
@@ -70,15 +95,19 @@ async fn answer(mut bot: Member, name: Name) -> Result<(), PublishError> {
                 }
             }
             Delivery::Event(_) => continue,
-            // Some of it may have been for the bot: it says so and goes on.
+            // A question may be among the missed lines.
             Delivery::Gap { missed } => format!("I missed {missed} lines, ask again"),
             Delivery::Closed(_) => break,
         };
         match bot.publish(&answer) {
-            // It closed between the question and the answer.
+            // The hub closed between the question and the answer.
             Err(PublishError::Closed) => break,
             published => published?,
         };
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "embed/tests.rs"]
+mod tests;

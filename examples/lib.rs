@@ -1,1 +1,1 @@
-//! The examples are the files beside this one; run them by `cargo run --example NAME`.
+//! The examples are the files beside this one. Run one with `cargo run --example NAME`.

@@ -1,12 +1,12 @@
-//! Browsers and TCP peers in one hub: a transport over axum's WebSocket, and a page that speaks it.
+//! Browsers and TCP peers in one hub: a transport over axum's WebSocket, and a page that uses it.
 //!
 //! ```text
 //! cargo run --example websocket           http://127.0.0.1:8080 in a browser, or two
 //! nc localhost 8000                       in another terminal
 //! ```
 //!
-//! You will see in each what is typed in the others. Ctrl-C ends it in order, for both kinds. To
-//! let a phone in, give the address that it can reach, and the one for TCP if that is to change:
+//! Each peer sees what the others type. Ctrl-C shuts both listeners down gracefully. To let a
+//! phone in, give an address that it can reach, and optionally one for TCP:
 //!
 //! ```text
 //! cargo run --example websocket -- 192.0.2.1:8080 localhost:8000
@@ -15,24 +15,49 @@
 use async_trait::async_trait;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, StatusCode, header::ORIGIN};
+use axum::http::header::{CONNECTION, ORIGIN};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::serve::ListenerExt;
-use axum::{Router, routing::get};
+use axum::{Extension, Router, routing::get};
 use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
 use chat_core::{Hub, HubConfig, LeaveReason, Name};
 use chat_server::{Incoming, Listener, ServerConfig, TcpListeners, serve};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
-use std::net::SocketAddr;
-use std::{env, error::Error, io, sync::Arc};
-use tokio::{net::TcpListener, sync::mpsc};
+use futures_util::stream::{Peekable, SplitSink, SplitStream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::{env, error::Error, io, pin::Pin, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
-/// As much as a TCP peer may send without ending its line. The hub refuses long lines itself.
+/// Bytes: as much as a TCP peer may send without ending its line. The hub refuses long lines.
 const MAX_MESSAGE: usize = 64 * 1024;
 
-/// Chat is short, and axum would hold 128 KiB for each peer.
+/// Bytes. Chat is short, and axum would allocate 128 KiB for each peer.
 const READ_BUFFER: usize = 4 * 1024;
+
+/// Bytes. hyper would buffer 400 KiB of a request for each connection.
+const MAX_REQUEST: usize = 16 * 1024;
+
+/// A connection that has not become a peer within this time is closed.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most connections that are not peers yet. Further ones wait to be accepted.
+const MAX_HTTP: usize = 256;
+
+/// The same from one address. Further ones are closed.
+const MAX_HTTP_PER_ADDRESS: usize = 16;
+
+/// The most WebSockets that wait for the server to accept them. Further upgrades wait.
+const MAX_JOINING: usize = 64;
+
+/// With the connections above, fewer than the 1,024 descriptors that a process usually may have.
+const MAX_PEERS: usize = 500;
 
 // The transport: a text message is one or more lines, in both directions.
 
@@ -41,34 +66,57 @@ struct WebSocketTransport(WebSocket);
 impl Transport for WebSocketTransport {
     fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
         let (sink, stream) = self.0.split();
-        (Box::new(Receiving(stream)), Box::new(Delivering(sink)))
+        (
+            Box::new(Receiver(stream.peekable())),
+            Box::new(Deliverer(sink)),
+        )
     }
 }
 
-struct Receiving(SplitStream<WebSocket>);
+struct Receiver(Peekable<SplitStream<WebSocket>>);
 
 #[async_trait]
-impl ReceiveHalf for Receiving {
+impl ReceiveHalf for Receiver {
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
-        match self.0.next().await.transpose().map_err(io::Error::other)? {
-            Some(Message::Text(text)) => inbox.text(&text),
-            // As over TCP: what is no UTF-8 is shown as such.
-            Some(Message::Binary(bytes)) => inbox.text(&String::from_utf8_lossy(&bytes)),
-            // The library has answered; a ping is not a line, so it keeps nobody from idling out.
-            Some(Message::Ping(_) | Message::Pong(_)) => {}
-            Some(Message::Close(_)) | None => return Ok(Received::End),
+        let mut messages = Pin::new(&mut self.0);
+        let mut budget = inbox.room();
+        loop {
+            let message = messages.next().await.transpose();
+            let bytes = match message.map_err(io::Error::other)? {
+                Some(Message::Text(text)) => {
+                    inbox.text(&text);
+                    text.len()
+                }
+                // As over TCP, invalid UTF-8 is replaced.
+                Some(Message::Binary(bytes)) => {
+                    inbox.text(&String::from_utf8_lossy(&bytes));
+                    bytes.len()
+                }
+                // The library answers pings, which do not reset the idle timeout.
+                Some(Message::Ping(bytes) | Message::Pong(bytes)) => bytes.len(),
+                Some(Message::Close(_)) | None => return Ok(Received::End),
+            };
+            budget = budget.saturating_sub(bytes + 1);
+            if budget == 0 {
+                return Ok(Received::More);
+            }
+            // One call takes every message that is available, as the session publishes what a call
+            // receives together. An error is left for the next call: it would lose these texts.
+            let next = messages.as_mut().peek().now_or_never();
+            if !matches!(next, Some(Some(Ok(_)))) {
+                return Ok(Received::More);
+            }
         }
-        Ok(Received::More)
     }
 }
 
-struct Delivering(SplitSink<WebSocket, Message>);
+struct Deliverer(SplitSink<WebSocket, Message>);
 
 #[async_trait]
-impl DeliverHalf for Delivering {
+impl DeliverHalf for Deliverer {
     async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
-        // Nothing is taken before the last message is gone, so a browser that does not read holds
-        // one batch here, and its place in the log.
+        // Nothing is taken before the last message is written: a browser that does not read costs
+        // one batch here, and its cursor in the log.
         self.0.flush().await.map_err(io::Error::other)?;
         let lines = feed.take();
         if lines.is_empty() {
@@ -92,16 +140,16 @@ impl DeliverHalf for Delivering {
     }
 }
 
-// The doors: one listener for both kinds, so that one server counts, attends and drains them all.
+// The listener for both kinds of peers, so that one server counts and drains them all.
 
 type Peer = Incoming<Box<dyn Transport>>;
 
-struct Doors {
+struct Listeners {
     tcp: TcpListeners,
     web: mpsc::Receiver<Peer>,
 }
 
-impl Listener for Doors {
+impl Listener for Listeners {
     type Transport = Box<dyn Transport>;
 
     async fn accept(&mut self) -> io::Result<Peer> {
@@ -114,10 +162,29 @@ impl Listener for Doors {
     }
 }
 
+// HTTP.
+
 struct Web {
-    /// Where our own page comes from.
+    /// The origins of our own page.
     origins: Vec<String>,
     peers: mpsc::Sender<Peer>,
+}
+
+impl Web {
+    fn router(self) -> Router {
+        Router::new()
+            .route("/", get(page))
+            .route("/chat", get(join))
+            .with_state(Arc::new(self))
+    }
+}
+
+async fn page() -> impl IntoResponse {
+    // A browser opens another connection for the WebSocket.
+    (
+        [(CONNECTION, "close")],
+        Html(include_str!("websocket.html")),
+    )
 }
 
 async fn join(
@@ -126,39 +193,85 @@ async fn join(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    // Any page in the world can make its reader's browser connect to this machine, but cannot
-    // hide where it comes from. The list, rather than the Host header, is what to compare with:
-    // by DNS rebinding, both can be a stranger's. Who sends no origin is no browser.
-    let stranger = headers
+    // Any page can make its reader's browser connect to this machine, but cannot forge its origin.
+    // The origin is compared with a list, not with the Host header: DNS rebinding can give both the
+    // same foreign name. A client that sends no origin is not a browser.
+    let is_foreign = headers
         .get(ORIGIN)
-        .is_some_and(|origin| !web.origins.iter().any(|ours| origin == ours));
-    if stranger {
-        return (StatusCode::FORBIDDEN, "not from this page\n").into_response();
+        .is_some_and(|origin| !web.origins.iter().any(|own| origin == own));
+    if is_foreign {
+        return (StatusCode::FORBIDDEN, "foreign origin\n").into_response();
     }
     let Ok(name) = Name::assigned(&format!("web:{address}")) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    // Fails when the server is shutting down.
+    let Ok(place) = web.peers.clone().reserve_owned().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
         .read_buffer_size(READ_BUFFER)
         .on_upgrade(async move |socket| {
-            // Fails when the server is going down; then the connection is dropped.
             let transport: Box<dyn Transport> = Box::new(WebSocketTransport(socket));
-            let peer = Incoming::new(transport, name).from(address.ip());
-            let _ = web.peers.send(peer).await;
+            place.send(Incoming::new(transport, name).from(address.ip()));
         })
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = env::args().skip(1);
-    let http_at = args.next().unwrap_or("127.0.0.1:8080".into());
-    let tcp_at = args.next().unwrap_or("localhost:8000".into());
+/// Serves HTTP. A WebSocket outlives its HTTP connection.
+async fn serve_http(mut listener: impl axum::serve::Listener<Addr = SocketAddr>, router: Router) {
+    let places = Arc::new(Semaphore::new(MAX_HTTP));
+    let mut addresses: HashMap<IpAddr, Arc<Semaphore>> = HashMap::new();
+    loop {
+        let place = places.clone().acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
+        let (stream, address) = listener.accept().await;
+        addresses.retain(|_, places| places.available_permits() < MAX_HTTP_PER_ADDRESS);
+        let own_places = addresses
+            .entry(address.ip())
+            .or_insert_with(|| Arc::new(Semaphore::new(MAX_HTTP_PER_ADDRESS)));
+        let Ok(own_place) = own_places.clone().try_acquire_owned() else {
+            continue;
+        };
+        let router = router.clone().layer(Extension(ConnectInfo(address)));
+        tokio::spawn(async move {
+            let _places = (place, own_place);
+            let connection = http1::Builder::new()
+                .max_buf_size(MAX_REQUEST)
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+                .with_upgrades();
+            // A time limit for everything: the request, the response, and an idle connection.
+            let _ = timeout(HTTP_TIMEOUT, connection).await;
+        });
+    }
+}
 
-    let tcp = TcpListeners::bind(&tcp_at).await?;
-    let http = TcpListener::bind(http_at).await?;
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let http = arguments.next().unwrap_or("127.0.0.1:8080".into());
+    let tcp = arguments.next().unwrap_or("localhost:8000".into());
+    if arguments.next().is_some() || !http.contains(':') || !tcp.contains(':') {
+        eprintln!("usage: websocket [HTTP_ADDRESS:PORT [TCP_ADDRESS:PORT]]");
+        return ExitCode::from(2);
+    }
+    match run(&http, &tcp).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("websocket: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(http: &str, tcp: &str) -> Result<(), Box<dyn Error>> {
+    let tcp = TcpListeners::bind(tcp).await?;
+    let bound = TcpListener::bind(http).await;
+    let http = bound.map_err(|error| format!("cannot listen on {http}: {error}"))?;
     let address = http.local_addr()?;
+    // Batches are complete: Nagle's algorithm could only delay them.
+    let http = http.tap_io(|stream| drop(stream.set_nodelay(true)));
     println!("http://{address}");
     for address in tcp.addresses() {
         println!("listening on {address}");
@@ -168,28 +281,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if address.ip().is_loopback() {
         origins.push(format!("http://localhost:{}", address.port()));
     }
-    let (peers, web) = mpsc::channel(64);
-    let app = Router::new()
-        .route("/", get(async || Html(include_str!("websocket.html"))))
-        .route("/chat", get(join))
-        .with_state(Arc::new(Web { origins, peers }))
-        .into_make_service_with_connect_info::<SocketAddr>();
-    // Batches are whole already: waiting for more to send could only delay them.
-    let http = http.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
+    let (peers, web) = mpsc::channel(MAX_JOINING);
+    tokio::spawn(serve_http(http, Web { origins, peers }.router()));
 
     let hub = Hub::new(HubConfig::default());
+    let mut config = ServerConfig::default();
+    config.max_peers = MAX_PEERS;
     let shutdown = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
             eprintln!("cannot wait for Ctrl-C: {error}");
         }
     };
-    tokio::select! {
-        // Ends when the last peer has got everything, whichever door it came by.
-        () = serve(Doors { tcp, web }, hub, ServerConfig::default(), shutdown) => Ok(()),
-        served = async { axum::serve(http, app).await } => Ok(served?),
-    }
+    serve(Listeners { tcp, web }, hub, config, shutdown).await;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! The kit for transports finds what is wrong: for each of its checks there is a transport that
-//! breaks the rule, and fails it for that reason.
+//! The checks of `chat_core::testkit` fail for transports that break their rules: each check has at
+//! least one transport with a flaw, and gives the reason.
 
-mod receiving;
-mod sending;
+mod deliver;
+mod receive;
 
 use chat_core::testkit::{self, Check, Outcome, Stream, Suite};
 use chat_core::transport::{DeliverHalf, ReceiveHalf, Transport};
-use receiving::Receiving;
-use sending::Sending;
+use deliver::FlawedDeliverer;
+use receive::FlawedReceiver;
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
@@ -18,265 +18,272 @@ use tokio::sync::Mutex;
 /// Bytes that a connection holds in each direction.
 const CAPACITY: usize = 256;
 
-/// What is wrong with a transport.
+/// The defect of a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
-    Nothing,
+    None,
     // Of the receiving half.
-    WaitsForMore,
-    LeavesOutEmptyLines,
+    WaitsForMoreInput,
+    DropsEmptyLines,
     DecodesEachPiece,
-    CutsLongLines,
+    TruncatesLongLines,
     ReversesLines,
-    LosesASecondLine,
+    DropsAllButFirstLine,
     MergesLines,
-    TakesAPieceForALine,
+    TreatsPiecesAsLines,
     ReadsAhead,
-    SpinsWithoutInput,
-    TakesTheEndForAnError,
-    StopsSendingAtTheEnd,
-    NeverSeesTheEnd,
-    TakesAnErrorForTheEnd,
-    // Of the sending half.
-    HoldsTheLastLineBack,
+    PollsWithoutInput,
+    ReportsEndAsError,
+    IgnoresEndOfInput,
+    ReportsErrorAsEnd,
+    // Of the delivering half.
+    DelaysLastLine,
     SplitsCharacters,
-    ForgetsWhatDidNotFit,
-    RepeatsWhatDidNotFit,
-    GivesTheBeginOfABatch,
+    DropsUnwrittenBytes,
+    RepeatsWrittenBytes,
+    TruncatesBatches,
+    StopsDeliveringAtEnd,
     TakesAllInOneCall,
-    SendsUnderTheLockOfReceiving,
-    TakesAhead,
-    LeavesOutNotices,
-    ThrowsAwayWhatHasNoRoom,
-    SpinsWithoutRoom,
-    DropsTheRestAtTheEnd,
-    NeverTellsTheEnd,
-    ForgetsToHangUp,
+    LocksBothHalves,
+    QueuesWithoutBound,
+    DropsNotices,
+    DropsLinesWhenFull,
+    PollsWhenFull,
+    AbortsWritesOnClose,
+    IgnoresClose,
+    LeaksConnection,
 }
 
 /// A transport over a stream in memory, with a flaw.
-struct Flawed {
+struct FlawedTransport {
     flaw: Flaw,
     stream: DuplexStream,
-    /// Whether the peer has broken the connection; the stream in memory cannot say so.
-    broken: Arc<AtomicBool>,
+    /// Whether the peer has reset the connection, which a stream in memory cannot express.
+    is_reset: Arc<AtomicBool>,
 }
 
-/// What the halves share, for those flaws that need it.
+/// State that some flaws share between the halves.
 #[derive(Clone)]
 struct Shared {
     flaw: Flaw,
-    broken: Arc<AtomicBool>,
-    ended: Arc<AtomicBool>,
+    is_reset: Arc<AtomicBool>,
+    input_ended: Arc<AtomicBool>,
     lock: Arc<Mutex<()>>,
 }
 
-impl Transport for Flawed {
+impl Transport for FlawedTransport {
     fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
         let shared = Shared {
             flaw: self.flaw,
-            broken: self.broken,
-            ended: Arc::default(),
+            is_reset: self.is_reset,
+            input_ended: Arc::default(),
             lock: Arc::default(),
         };
         let (reader, writer) = tokio::io::split(self.stream);
         (
-            Box::new(Receiving::new(shared.clone(), reader)),
-            Box::new(Sending::new(shared, writer)),
+            Box::new(FlawedReceiver::new(shared.clone(), reader)),
+            Box::new(FlawedDeliverer::new(shared, writer)),
         )
     }
 }
 
-async fn connect(flaw: Flaw) -> io::Result<(Flawed, Stream<DuplexStream>)> {
+async fn connect(flaw: Flaw) -> io::Result<(FlawedTransport, Stream<DuplexStream>)> {
     let (stream, peer) = tokio::io::duplex(CAPACITY);
-    let broken = Arc::new(AtomicBool::new(false));
-    let breaks = broken.clone();
-    let peer = Stream::new(peer).with_reset(move |peer| {
-        breaks.store(true, SeqCst);
-        drop(peer);
+    let is_reset = Arc::new(AtomicBool::new(false));
+    let peer = Stream::new(peer).with_reset({
+        let is_reset = is_reset.clone();
+        move |peer| {
+            is_reset.store(true, SeqCst);
+            drop(peer);
+        }
     });
-    let transport = Flawed {
+    let transport = FlawedTransport {
         flaw,
         stream,
-        broken,
+        is_reset,
     };
     Ok((transport, peer))
 }
 
-/// What is wrong, the check that it must fail, and what is seen then.
+/// A flaw, the check that it must fail, and a part of the evidence.
 const FLAWS: [(Flaw, Check, &str); 32] = [
     (
-        Flaw::WaitsForMore,
-        Check::OneByOne,
-        "the others wait for \"testkit:1: the peer's turn 0\"",
+        Flaw::WaitsForMoreInput,
+        Check::PingPong,
+        "the other members to receive \"testkit:1: pong 0\"",
     ),
+    (Flaw::DelaysLastLine, Check::PingPong, "the peer to receive"),
     (
-        Flaw::HoldsTheLastLineBack,
-        Check::OneByOne,
-        "the peer waits for",
-    ),
-    (
-        Flaw::LeavesOutEmptyLines,
+        Flaw::DropsEmptyLines,
         Check::EmptyLines,
         "instead of \"testkit:1: \"",
     ),
     (
         Flaw::DecodesEachPiece,
-        Check::AnyText,
+        Check::Utf8Text,
         "instead of \"testkit:1: #é",
     ),
-    (Flaw::SplitsCharacters, Check::AnyText, "the peer got"),
+    (Flaw::SplitsCharacters, Check::Utf8Text, "the peer received"),
     (
-        Flaw::CutsLongLines,
-        Check::TooLong,
-        "the others got \"testkit:1: xxx",
+        Flaw::TruncatesLongLines,
+        Check::OverlongLines,
+        "the other members received \"testkit:1: xxx",
     ),
     (
         Flaw::ReversesLines,
-        Check::ManyAtOnce,
-        "the others got \"testkit:1: line",
+        Check::Burst,
+        "the other members received \"testkit:1: line",
     ),
     (
-        Flaw::LosesASecondLine,
-        Check::ManyAtOnce,
-        "the others got \"testkit:1: line",
+        Flaw::DropsAllButFirstLine,
+        Check::Burst,
+        "the other members received \"testkit:1: line",
     ),
     (
         Flaw::MergesLines,
-        Check::ManySends,
-        "the others got \"testkit:1: 0 1",
+        Check::MessageBoundaries,
+        "the other members received \"testkit:1: 0 1",
     ),
     (
-        Flaw::TakesAPieceForALine,
-        Check::PartsOfLines,
-        "the others got \"testkit:1: b\"",
+        Flaw::TreatsPiecesAsLines,
+        Check::PartialLines,
+        "the other members received \"testkit:1: b\"",
     ),
     (
-        Flaw::ForgetsWhatDidNotFit,
+        Flaw::DropsUnwrittenBytes,
         Check::ShortWrites,
-        "the peer got no UTF-8",
+        "the peer received invalid UTF-8",
     ),
     (
-        Flaw::RepeatsWhatDidNotFit,
+        Flaw::RepeatsWrittenBytes,
         Check::ShortWrites,
-        "the peer got no UTF-8",
+        "the peer received invalid UTF-8",
     ),
-    (Flaw::GivesTheBeginOfABatch, Check::ManyAtOnce, "the peer"),
+    (Flaw::TruncatesBatches, Check::Burst, "the peer"),
     (
         Flaw::TakesAllInOneCall,
-        Check::OnePiece,
+        Check::OneTakePerCall,
         "one call of `deliver` took",
     ),
     (
-        Flaw::SendsUnderTheLockOfReceiving,
-        Check::Independent,
-        "the others wait for",
+        Flaw::LocksBothHalves,
+        Check::IndependentHalves,
+        "the other members to receive",
     ),
     (
-        Flaw::TakesAhead,
+        Flaw::QueuesWithoutBound,
         Check::Gap,
         "bytes were taken while the peer read nothing",
     ),
     (
-        Flaw::TakesAhead,
-        Check::Stalled,
+        Flaw::QueuesWithoutBound,
+        Check::StallTimeout,
         "bytes were taken while the peer read nothing",
     ),
-    (Flaw::LeavesOutNotices, Check::Gap, "or a gap"),
+    (Flaw::DropsNotices, Check::Gap, "or a gap"),
     (
-        Flaw::ThrowsAwayWhatHasNoRoom,
-        Check::Stalled,
+        Flaw::DropsLinesWhenFull,
+        Check::StallTimeout,
         "bytes were taken while the peer read nothing",
     ),
     (
-        Flaw::ThrowsAwayWhatHasNoRoom,
+        Flaw::DropsLinesWhenFull,
         Check::ShortWrites,
-        "the peer waits for the rest of",
+        "the peer to receive the rest of",
     ),
     (
-        Flaw::ForgetsToHangUp,
-        Check::Stalled,
-        "the connection to be closed",
+        Flaw::LeaksConnection,
+        Check::StallTimeout,
+        "the connection to close",
     ),
     (
         Flaw::ReadsAhead,
-        Check::NotAhead,
-        "bytes were received while the session asked for none",
+        Check::NoReadAhead,
+        "bytes were received while the session did not call `receive`",
     ),
     (
-        Flaw::SpinsWithoutInput,
-        Check::NotBusy,
+        Flaw::PollsWithoutInput,
+        Check::NoBusyPolling,
         "were polled 500000 times",
     ),
     (
-        Flaw::SpinsWithoutRoom,
-        Check::NotBusy,
+        Flaw::PollsWhenFull,
+        Check::NoBusyPolling,
         "were polled 500000 times",
     ),
     (
-        Flaw::TakesTheEndForAnError,
-        Check::End,
+        Flaw::ReportsEndAsError,
+        Check::EndOfInput,
         "that was lost, not one that left",
     ),
     (
-        Flaw::StopsSendingAtTheEnd,
+        Flaw::StopsDeliveringAtEnd,
         Check::HalfClose,
-        "instead of \"witness: ",
+        "instead of \"observer: ",
     ),
     (
-        Flaw::NeverSeesTheEnd,
+        Flaw::IgnoresEndOfInput,
         Check::HalfClose,
-        "the others wait for \"testkit:1 has left\"",
+        "the other members to receive \"testkit:1 has left\"",
     ),
-    (Flaw::NeverSeesTheEnd, Check::HangUp, "the session goes on"),
     (
-        Flaw::TakesAnErrorForTheEnd,
+        Flaw::IgnoresEndOfInput,
+        Check::Disconnect,
+        "the session of a peer that has disconnected to end",
+    ),
+    (
+        Flaw::ReportsErrorAsEnd,
         Check::Reset,
         "that left, not one that was lost",
     ),
     (
-        Flaw::NeverTellsTheEnd,
+        Flaw::IgnoresClose,
         Check::Quit,
-        "the peer waits for \"the end\"",
+        "the peer to receive the end of the stream",
     ),
     (
-        Flaw::DropsTheRestAtTheEnd,
-        Check::HubCloses,
-        "the peer waits for the rest of",
+        Flaw::AbortsWritesOnClose,
+        Check::HubClose,
+        "the peer to receive the rest of",
     ),
     (
-        Flaw::ForgetsToHangUp,
-        Check::Dropped,
-        "the connection to be closed",
+        Flaw::LeaksConnection,
+        Check::SessionDrop,
+        "the connection to close",
     ),
 ];
 
-#[tokio::test(start_paused = true)]
-async fn a_transport_without_a_flaw_passes() {
-    let report = testkit::check(async || connect(Flaw::Nothing).await).await;
-    report.assert_passed_but(&[]);
-}
+mod transport {
+    use super::*;
 
-#[tokio::test(start_paused = true)]
-async fn each_flaw_fails_the_check_that_is_for_it_and_that_says_why() {
-    let mut wrong = String::new();
-    for (flaw, check, why) in FLAWS {
-        let suite = Suite::default().only(&[check]);
-        let report = suite.check(async || connect(flaw).await).await;
-        match report.outcomes() {
-            [(_, Outcome::Failed(seen))] if seen.contains(why) => {}
-            _ => wrong += &format!("{flaw:?} should be seen by {why:?}, but:\n{report}"),
-        }
+    #[tokio::test(start_paused = true)]
+    async fn without_flaw_passes() {
+        let report = testkit::check(async || connect(Flaw::None).await).await;
+        report.assert_passed_but(&[]);
     }
-    assert!(wrong.is_empty(), "\n{wrong}");
+
+    #[tokio::test(start_paused = true)]
+    async fn with_flaw_fails_for_it() {
+        let mut wrong = String::new();
+        for (flaw, check, evidence) in FLAWS {
+            let suite = Suite::default().only(&[check]);
+            let report = suite.check(async || connect(flaw).await).await;
+            match report.outcomes() {
+                [(_, Outcome::Failed(found))] if found.contains(evidence) => {}
+                _ => wrong += &format!("{flaw:?}: {evidence:?} is not in the evidence:\n{report}"),
+            }
+        }
+        assert!(wrong.is_empty(), "\n{wrong}");
+    }
 }
 
-#[test]
-fn each_check_has_a_flaw() {
-    let found: HashSet<_> = FLAWS.iter().map(|(_, check, _)| check).collect();
-    let blind: Vec<_> = Check::ALL
-        .iter()
-        .filter(|check| !found.contains(check))
-        .collect();
-    assert_eq!(blind, [&Check::OneByOne; 0]);
+mod check {
+    use super::*;
+
+    #[test]
+    fn always_has_a_flaw() {
+        let checked: HashSet<_> = FLAWS.iter().map(|(_, check, _)| *check).collect();
+        let unchecked = Check::ALL.iter().filter(|check| !checked.contains(check));
+        assert_eq!(unchecked.collect::<Vec<_>>(), [&Check::PingPong; 0]);
+    }
 }

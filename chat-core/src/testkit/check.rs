@@ -2,164 +2,165 @@
 
 use std::fmt;
 
-/// One rule of the [`transport`](crate::transport) traits, and a scenario in which a transport
-/// that breaks it is found out.
+/// One rule of the [`transport`](crate::transport) traits, with a scenario that fails for a
+/// transport that breaks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Check {
-    /// One line at a time, both ways, with nothing behind it to push it through.
-    OneByOne,
-    /// Empty lines, both ways.
+    /// One line at a time in turn, in both directions: nothing waits in a buffer for more.
+    PingPong,
+    /// Empty lines, in both directions.
     EmptyLines,
-    /// Lines of 4,096 bytes, characters of one to four bytes, spaces at both ends, both ways.
-    AnyText,
-    /// Lines of more than 4,096 bytes are refused, and what follows them is heard.
-    TooLong,
-    /// 10,000 lines at once, both ways.
-    ManyAtOnce,
-    /// 1,000 lines, each sent on its own and none waited for.
-    ManySends,
-    /// Lines that come byte by byte, or several and a half at a time. Needs
+    /// Lines of 4,096 bytes, with characters of one to four bytes and with white space at both
+    /// ends, in both directions.
+    Utf8Text,
+    /// Lines of more than 4,096 bytes are refused, and the lines after them are published.
+    OverlongLines,
+    /// 10,000 lines at once, in both directions.
+    Burst,
+    /// 1,000 lines in one call of [`send`](super::Remote::send) each, without waiting.
+    MessageBoundaries,
+    /// Lines that arrive byte by byte, and one and a half at a time. Needs
     /// [`send_part`](super::Remote::send_part).
-    PartsOfLines,
-    /// A peer that reads little at a time gets all that has piled up.
+    PartialLines,
+    /// A peer that reads little at a time receives a large backlog.
     ShortWrites,
-    /// Each call of `deliver` takes once from its feed.
-    OnePiece,
-    /// A peer that reads nothing is heard.
-    Independent,
-    /// A peer that read nothing for long, and reads again, is told exactly what it missed.
+    /// Each call of `deliver` takes from its feed once.
+    OneTakePerCall,
+    /// Messages of a peer that reads nothing are published.
+    IndependentHalves,
+    /// A peer that has read nothing for long, and then reads, receives the exact number of lines it
+    /// missed.
     Gap,
-    /// A peer that reads nothing for too long is cut.
-    Stalled,
-    /// What the session does not ask for is not received.
-    NotAhead,
-    /// Nothing is polled in vain, while all is silent and while the peer has no room.
-    NotBusy,
-    /// The peer ends in order: what it said is heard, and it leaves.
-    End,
-    /// The peer has ended and still gets what is on its way. Needs
+    /// A peer that reads nothing for longer than the stall timeout is disconnected.
+    StallTimeout,
+    /// Input that the session does not ask for is not read.
+    NoReadAhead,
+    /// The transport is not polled in a busy loop, neither without input nor while the peer reads
+    /// nothing.
+    NoBusyPolling,
+    /// The peer ends its input: everything it sent is published, and it leaves.
+    EndOfInput,
+    /// The peer ends its input and still receives everything. Needs
     /// [`half_closes`](super::Remote::half_closes).
     HalfClose,
-    /// The peer goes without a word, and without having read everything.
-    HangUp,
+    /// The remote is dropped with input unread.
+    Disconnect,
     /// The connection breaks. Needs [`reset`](super::Remote::reset).
     Reset,
-    /// The session ends, as the peer has asked for it.
+    /// The peer asks for the end of its session.
     Quit,
-    /// The hub closes while much is on its way.
-    HubCloses,
+    /// The hub closes with a large backlog on its way.
+    HubClose,
     /// The session's future is dropped.
-    Dropped,
+    SessionDrop,
 }
 
 impl Check {
-    /// Every check, in the order in which they are run.
+    /// Every check, in the order in which they run.
     pub const ALL: [Self; 21] = [
-        Self::OneByOne,
+        Self::PingPong,
         Self::EmptyLines,
-        Self::AnyText,
-        Self::TooLong,
-        Self::ManyAtOnce,
-        Self::ManySends,
-        Self::PartsOfLines,
+        Self::Utf8Text,
+        Self::OverlongLines,
+        Self::Burst,
+        Self::MessageBoundaries,
+        Self::PartialLines,
         Self::ShortWrites,
-        Self::OnePiece,
-        Self::Independent,
+        Self::OneTakePerCall,
+        Self::IndependentHalves,
         Self::Gap,
-        Self::Stalled,
-        Self::NotAhead,
-        Self::NotBusy,
-        Self::End,
+        Self::StallTimeout,
+        Self::NoReadAhead,
+        Self::NoBusyPolling,
+        Self::EndOfInput,
         Self::HalfClose,
-        Self::HangUp,
+        Self::Disconnect,
         Self::Reset,
         Self::Quit,
-        Self::HubCloses,
-        Self::Dropped,
+        Self::HubClose,
+        Self::SessionDrop,
     ];
 
-    /// The rule: what a transport must do to pass, and where it is written.
+    /// The rule: what a transport must do to pass, and the item whose docs say so.
     pub fn rule(self) -> &'static str {
         match self {
-            Self::OneByOne => {
-                "`ReceiveHalf::receive` takes all that is there and does not wait for more; \
-                 `DeliverHalf::deliver` gives what it takes to the peer, and not to a buffer"
+            Self::PingPong => {
+                "`ReceiveHalf::receive` takes everything that is available and does not wait for \
+                 more; `DeliverHalf::deliver` writes what it takes to the peer, not to a buffer"
             }
-            Self::EmptyLines => "`Inbox::text`: a message is one line, also an empty one",
-            Self::AnyText => {
-                "`Inbox::bytes` takes pieces of any size as they are; `Feed::lend` and \
-                 `Feed::take` give lines that reach the peer as they are"
+            Self::EmptyLines => "`Inbox::text`: a message is one line, even if it is empty",
+            Self::Utf8Text => {
+                "`Inbox::bytes` takes pieces of any size unchanged; lines from `Feed::lend` and \
+                 `Feed::take` reach the peer unchanged"
             }
-            Self::TooLong => {
-                "a line that is too long goes to the session, or to `Inbox::refuse_line`: it is \
-                 refused whole, and never cut"
+            Self::OverlongLines => {
+                "a line that is too long is passed to the session, or reported by \
+                 `Inbox::refuse_line`: it is refused as a whole, never truncated"
             }
-            Self::ManyAtOnce => {
+            Self::Burst => {
                 "`ReceiveHalf::receive` puts everything into the inbox, and \
-                 `DeliverHalf::deliver` gives everything to the peer: once, in order"
+                 `DeliverHalf::deliver` writes everything to the peer: in order, once"
             }
-            Self::ManySends => "`Inbox::text`: one message is one line, and two are two",
-            Self::PartsOfLines => {
-                "`Inbox::bytes` is for pieces of a stream of lines, `Inbox::text` for whole messages"
+            Self::MessageBoundaries => "`Inbox::text`: one message is one line, two are two",
+            Self::PartialLines => {
+                "`Inbox::bytes` takes pieces of a stream of lines, `Inbox::text` whole messages"
             }
             Self::ShortWrites => {
-                "`Feed::lend`: a write says how many bytes it took, no more and no fewer; what was \
-                 taken by `Feed::take` goes to the peer whole"
+                "`Feed::lend`: a write returns exactly the number of bytes that it took; text from \
+                 `Feed::take` is written to the peer as a whole"
             }
-            Self::OnePiece => {
-                "`DeliverHalf::deliver` returns after every piece, so that the session sees progress"
+            Self::OneTakePerCall => {
+                "`DeliverHalf::deliver` returns after every piece, so the session sees progress"
             }
-            Self::Independent => {
-                "`chat_core::transport`: reading never waits for writing, nor the other way around"
+            Self::IndependentHalves => {
+                "`chat_core::transport`: reading never waits for writing, nor writing for reading"
             }
             Self::Gap => {
-                "`DeliverHalf::deliver` waits for the peer, if need be, before it takes from the \
-                 feed, so that all the rest can be counted as missed"
+                "`DeliverHalf::deliver` waits for the peer before it takes from the feed, so that \
+                 lines not taken can be counted as missed"
             }
-            Self::Stalled => {
-                "a call of `DeliverHalf::deliver` in which the peer takes nothing for too long is \
-                 the end of it, and when the halves are dropped the connection is gone"
+            Self::StallTimeout => {
+                "a call of `DeliverHalf::deliver` in which the peer takes nothing for too long \
+                 ends the session, and dropping both halves closes the connection"
             }
-            Self::NotAhead => {
-                "`ReceiveHalf::receive` does not read ahead: between its calls the session may wait"
+            Self::NoReadAhead => {
+                "`ReceiveHalf::receive` does not read ahead: the session may wait between its calls"
             }
-            Self::NotBusy => {
-                "`ReceiveHalf::receive` waits until the peer has sent something, and \
-                 `DeliverHalf::deliver` until it has room"
+            Self::NoBusyPolling => {
+                "`ReceiveHalf::receive` waits for input, and `DeliverHalf::deliver` waits until \
+                 the peer can accept more"
             }
-            Self::End => {
-                "`ReceiveHalf::receive` gives all that the peer has sent before `Received::End`, \
-                 and an orderly end is no error"
+            Self::EndOfInput => {
+                "`ReceiveHalf::receive` returns everything that the peer has sent before \
+                 `Received::End`, and a graceful end is not an error"
             }
             Self::HalfClose => {
-                "`Received::End` says that the peer will send no more, and nothing of what it is \
-                 still to receive"
+                "`Received::End` means that the peer sends no more; it still receives what is on \
+                 its way"
             }
-            Self::HangUp => {
-                "that the peer is gone is an end or an error of `ReceiveHalf::receive`, or an error \
+            Self::Disconnect => {
+                "a disconnected peer is an end or an error of `ReceiveHalf::receive`, or an error \
                  of `DeliverHalf::deliver`"
             }
             Self::Reset => {
-                "an error of `ReceiveHalf::receive` says that the connection broke, and the \
-                 session ends at once; `Received::End` is an orderly end"
+                "an error of `ReceiveHalf::receive` means that the connection broke, and ends the \
+                 session at once; `Received::End` is a graceful end"
             }
             Self::Quit => {
                 "`DeliverHalf::close` tells the peer that nothing more will come, and \
-                 `ReceiveHalf::receive` goes on until the peer has ended, too"
+                 `ReceiveHalf::receive` continues until the peer has ended, too"
             }
-            Self::HubCloses => {
-                "`DeliverHalf::close` tells the peer after everything was delivered, and destroys \
-                 nothing of what is on its way"
+            Self::HubClose => {
+                "`DeliverHalf::close` tells the peer after everything was delivered, and discards \
+                 nothing that is on its way"
             }
-            Self::Dropped => {
-                "`Transport::split`: when the halves are dropped the connection must be gone"
-            }
+            Self::SessionDrop => "`Transport::split`: dropping both halves closes the connection",
         }
     }
 }
 
-/// The name, as that of the variant.
+/// The name of the variant.
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{self:?}"))

@@ -1,7 +1,7 @@
-//! Checks for a [`Transport`] of your own: that it keeps the rules of the traits.
+//! Conformance checks for a [`Transport`] of your own.
 //!
-//! Behind the feature `testkit`, for dev-dependencies. One call plays every [`Check`], each with
-//! a connection of its own between the transport and a [`Remote`], the other end in your hands:
+//! Enable the feature `testkit` in your dev-dependencies. One call runs every [`Check`], each over
+//! its own connection between the transport and a [`Remote`], which is the peer's end:
 //!
 //! ```
 //! use chat_core::testkit::{self, Check, Stream};
@@ -14,27 +14,26 @@
 //!     Ok((transport, Stream::new(peer)))
 //! })
 //! .await;
-//! // In memory, a connection that breaks looks like one that ends.
+//! // In memory, a reset cannot be told from a graceful end.
 //! report.assert_passed_but(&[Check::Reset]);
 //! # }
 //! ```
 //!
-//! They find what is hard to see otherwise: what is lost or comes twice after a short write, who
-//! waits for whom, what a peer still gets that has ended, what is cut off at the end. They see
-//! the more of it the narrower the connection is: let its buffers hold some hundred bytes if you
-//! can, or as little as the system allows. A real socket needs real time; in memory it can be
-//! paused.
+//! The checks find defects that are hard to see otherwise: bytes lost or repeated after a short
+//! write, one half waiting for the other, lines missing after a half-close, a backlog discarded by
+//! a close. Small buffers find more: let the connection hold some hundred bytes if you can, or as
+//! little as the system allows. A real socket needs real time; in memory, time can be paused.
 //!
-//! It needs a runtime of tokio with a timer. All checks together take about two seconds, or less
-//! than one if time is paused; one that fails can take up to [`Suite::deadline`]. A transport that
-//! blocks its thread is beyond all help.
+//! The checks need a tokio runtime with time enabled. All together take about two seconds, or less
+//! than one if time is paused. One that fails can take up to [`Suite::deadline`]. A transport that
+//! blocks its thread blocks the checks, too.
 
 mod check;
 mod checks;
+mod fixture;
+mod probe;
 mod remote;
 mod report;
-mod spy;
-mod stage;
 
 pub use check::Check;
 pub use remote::{Remote, Stream};
@@ -45,17 +44,16 @@ use std::io;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Plays every check with a connection that `connect` makes for it; see the [module](self).
+/// Runs every check over a connection that `connect` makes for it; see the [module](self).
 ///
-/// Nothing of it fails or panics in the middle: what went wrong, also with `connect`, is in the
-/// report.
+/// A failed check does not stop the others. The report also contains the errors of `connect`.
 pub async fn check<T: Transport, R: Remote>(
     connect: impl AsyncFnMut() -> io::Result<(T, R)>,
 ) -> Report {
     Suite::default().check(connect).await
 }
 
-/// The checks to play, and how.
+/// A selection of checks, and their deadline.
 ///
 /// ```
 /// # use chat_core::testkit::{Check, Stream, Suite};
@@ -86,22 +84,22 @@ impl Default for Suite {
 }
 
 impl Suite {
-    /// These checks and no others.
+    /// Selects these checks and no others.
     #[must_use]
     pub fn only(mut self, checks: &[Check]) -> Self {
         self.checks = checks.into();
         self
     }
 
-    /// How long one check may take; default 10 s. None that passes needs much of it, unless
-    /// connections are slow.
+    /// Sets how long one check may take; default 10 s. A check that passes takes far less, unless
+    /// the connection is slow.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Plays them, as [`check`](check()) does all.
+    /// Runs the selected checks, as [`check`](check()) runs all.
     pub async fn check<T: Transport, R: Remote>(
         &self,
         mut connect: impl AsyncFnMut() -> io::Result<(T, R)>,
@@ -111,10 +109,10 @@ impl Suite {
             let outcome = match timeout(self.deadline, connect()).await {
                 Ok(Ok((transport, remote))) => {
                     let (transport, remote) = (Box::new(transport), Box::new(remote));
-                    checks::play(check, transport, remote, self.deadline).await
+                    checks::run(check, transport, remote, self.deadline).await
                 }
                 Ok(Err(error)) => Outcome::Failed(format!("cannot connect: {error}")),
-                Err(late) => Outcome::Failed(format!("cannot connect: {late}")),
+                Err(elapsed) => Outcome::Failed(format!("cannot connect: {elapsed}")),
             };
             outcomes.push((check, outcome));
         }

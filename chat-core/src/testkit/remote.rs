@@ -1,23 +1,25 @@
-//! The other end of a connection, which its author brings along.
+//! The peer's end of a connection, which the transport's author provides.
 
 use async_trait::async_trait;
 use std::fmt;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// What a [`Stream`] reads at a time, in turn: the hub's end is to meet a peer that makes room
-/// for a single byte, and one that takes all.
-const READS: [usize; 6] = [1, 16 * 1024, 7, 61, 4096, 1021];
+/// The sizes of a [`Stream`]'s reads, in turn: from a single byte to everything.
+const READ_SIZES: [usize; 6] = [1, 16 * 1024, 7, 61, 4096, 1021];
 
-/// The other end of a connection: the peer, in the hands of the kit.
+/// The peer's end of a connection, operated by the checks.
 ///
-/// Three methods have to be written. The others are for what not every connection can do: leave
-/// them out, and the checks that need them are [skipped](super::Outcome::Skipped), which the
-/// report says. Whatever is `AsyncRead + AsyncWrite` has all of it by [`Stream`].
+/// Three methods are required. The others are for capabilities that not every connection has:
+/// without them, the checks that need them are [skipped](super::Outcome::Skipped). [`Stream`]
+/// implements all of them over any `AsyncRead + AsyncWrite`.
 ///
-/// It must not receive ahead: what it was not asked for stays in the connection, whose buffers
-/// are to be as small as they can be made. To drop it is to hang up without a word. A call is
-/// dropped only when a check has failed.
+/// An implementation must not read ahead: what `receive` has not returned stays in the connection,
+/// whose buffers should be as small as possible. Dropping it disconnects without notice.
+///
+/// # Cancel safety
+///
+/// Methods need not be cancel safe: a call is dropped only when its check has failed.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -25,91 +27,91 @@ const READS: [usize; 6] = [1, 16 * 1024, 7, 61, 4096, 1021];
 /// use std::io;
 /// use tokio::sync::mpsc;
 ///
-/// /// The other end of a transport over two channels of text.
+/// /// The peer's end of a transport over two channels of text.
 /// struct Peer {
-///     say: Option<mpsc::Sender<String>>,
-///     hear: mpsc::Receiver<String>,
+///     to_hub: Option<mpsc::Sender<String>>,
+///     from_hub: mpsc::Receiver<String>,
 /// }
 ///
 /// #[async_trait]
 /// impl Remote for Peer {
 ///     async fn send(&mut self, text: &str) -> io::Result<()> {
-///         let say = self.say.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-///         say.send(text.into()).await.map_err(io::Error::other)
+///         let to_hub = self.to_hub.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+///         to_hub.send(text.into()).await.map_err(io::Error::other)
 ///     }
 ///
 ///     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
-///         Ok(self.hear.recv().await.map(String::into_bytes))
+///         Ok(self.from_hub.recv().await.map(String::into_bytes))
 ///     }
 ///
 ///     async fn finish(&mut self) -> io::Result<()> {
-///         self.say = None;
+///         self.to_hub = None;
 ///         Ok(())
 ///     }
 /// }
 /// ```
 #[async_trait]
 pub trait Remote: Send + 'static {
-    /// Sends text: whole lines, each with `\n` at its end, at most 8 KiB at a time. Where
-    /// messages have ends of their own, as one message or as several.
+    /// Sends text: whole lines, each with `\n` at its end, at most 8 KiB per call. A transport of
+    /// messages may send them as one message or as several.
     ///
     /// # Errors
     ///
     /// An error fails the check.
     async fn send(&mut self, text: &str) -> io::Result<()>;
 
-    /// Waits for what the hub sends, and gives as much of it as it likes, as lines with `\n` at
-    /// their ends; `None` when the hub's end has said that nothing more will come.
+    /// Waits for output of the hub and returns any amount of it, as lines with `\n` at their ends,
+    /// not necessarily whole ones; `None` once the hub's end has closed gracefully.
     ///
     /// # Errors
     ///
-    /// An error says that the connection broke.
+    /// An error means that the connection broke.
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Says, in order, that it will send no more, also after the hub's end has said so.
+    /// Ends the peer's input gracefully. It is also called after the hub's end has closed.
     ///
     /// # Errors
     ///
-    /// An error fails the check, unless the hub's end has said its own.
+    /// An error fails the check, unless the hub's end has closed before.
     async fn finish(&mut self) -> io::Result<()>;
 
-    /// Whether it still receives after it has [finished](Self::finish), and all of it: a half
-    /// close. A WebSocket does not.
+    /// Whether it still receives everything after it has [finished](Self::finish), as a TCP socket
+    /// does after a half-close, and a WebSocket does not.
     fn half_closes(&self) -> bool {
         true
     }
 
-    /// Sends these bytes, which need not be whole lines or characters. Only for byte streams.
+    /// Sends bytes that need not be whole lines or characters. For byte streams only.
     ///
     /// # Errors
     ///
-    /// `Unsupported`, unless it is written.
+    /// The default implementation returns `Unsupported`.
     async fn send_part(&mut self, _part: &[u8]) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Breaks the connection so that the hub's end can tell it from an orderly end, as a reset
-    /// of TCP, or a WebSocket that goes away without closing.
+    /// Breaks the connection so that the hub's end can tell it from a graceful end, as a TCP reset
+    /// does, or a WebSocket that ends without a closing handshake.
     ///
     /// # Errors
     ///
-    /// `Unsupported`, unless it is written.
+    /// The default implementation returns `Unsupported`.
     async fn reset(&mut self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-/// A [`Remote`] at the other end of a byte stream: a socket, a pipe, a serial line.
+/// A [`Remote`] over a byte stream: a socket, a pipe, a serial line.
 pub struct Stream<S> {
-    /// None when it was reset.
+    /// `None` after a reset.
     stream: Option<S>,
     reset: Option<Box<dyn FnOnce(S) + Send>>,
     reads: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream<S> {
-    /// The peer at this end of a stream. It hangs up by dropping it, and half-closes by
-    /// `shutdown`.
+    /// A peer at this end of a stream. [`finish`](Remote::finish) calls
+    /// [`shutdown`](AsyncWriteExt::shutdown), which must half-close the stream.
     pub fn new(stream: S) -> Self {
         Self {
             stream: Some(stream),
@@ -118,7 +120,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream<S> {
         }
     }
 
-    /// The same, which can also be reset, by `reset`: `|tcp| drop(tcp.set_zero_linger())`.
+    /// Adds the capability to [reset](Remote::reset) the connection, such as
+    /// `|tcp| drop(tcp.set_zero_linger())`.
     #[must_use]
     pub fn with_reset(mut self, reset: impl FnOnce(S) + Send + 'static) -> Self {
         self.reset = Some(Box::new(reset));
@@ -126,8 +129,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream<S> {
     }
 
     fn stream(&mut self) -> io::Result<&mut S> {
-        let gone = io::ErrorKind::NotConnected;
-        self.stream.as_mut().ok_or_else(|| gone.into())
+        let stream = self.stream.as_mut();
+        stream.ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 
@@ -138,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Remote for Stream<S> {
     }
 
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut piece = vec![0; READS[self.reads % READS.len()]];
+        let mut piece = vec![0; READ_SIZES[self.reads % READ_SIZES.len()]];
         self.reads += 1;
         let read = self.stream()?.read(&mut piece).await?;
         piece.truncate(read);

@@ -1,53 +1,61 @@
-//! What came of the checks.
+//! The outcomes of checks.
 
 use super::check::Check;
 use std::fmt;
 
-/// What came of a check.
+/// The outcome of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing was found.
+    /// The transport keeps the rule.
     Passed,
-    /// The [`Remote`](super::Remote) cannot do what it takes, and this is what it cannot do.
+    /// The [`Remote`](super::Remote) lacks a capability that the check needs, and which.
     Skipped(String),
-    /// The rule was broken, which was seen from this.
+    /// The transport breaks the rule, with the evidence.
     Failed(String),
 }
 
-/// What came of all checks. `Display` gives a line for each, with the rule for those that failed.
+/// The outcomes of checks. `Display` gives a line for each, and the rule of each that failed.
 #[derive(Clone, Debug)]
-#[must_use = "it says what is wrong, and panics only if it is asked to"]
+#[must_use = "a failed check does not panic; `assert_passed_but` does"]
 pub struct Report {
     pub(super) outcomes: Vec<(Check, Outcome)>,
 }
 
 impl Report {
-    /// Every check that was run, in that order, and what came of it.
+    /// Every check that has run, in that order, and its outcome.
     pub fn outcomes(&self) -> &[(Check, Outcome)] {
         &self.outcomes
     }
 
     /// The checks that failed.
     pub fn failed(&self) -> Vec<Check> {
-        self.which(|outcome| matches!(outcome, Outcome::Failed(_)))
+        self.select(|outcome| matches!(outcome, Outcome::Failed(_)))
     }
 
-    /// The checks that the remote could not take part in. A test should say which it expects, so
-    /// that nothing is left out unseen.
+    /// The checks that need a capability that the remote lacks. A test should assert which these
+    /// are, so that no check is skipped unnoticed.
     pub fn skipped(&self) -> Vec<Check> {
-        self.which(|outcome| matches!(outcome, Outcome::Skipped(_)))
+        self.select(|outcome| matches!(outcome, Outcome::Skipped(_)))
     }
 
-    /// Panics with the whole report if a check failed, or if others were skipped than these.
+    /// Asserts that the skipped checks are exactly these, in the order in which they run, and that
+    /// all others passed.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the whole report if a check failed, or if other checks were skipped.
     #[track_caller]
     pub fn assert_passed_but(&self, skipped: &[Check]) {
         assert!(self.failed().is_empty(), "\n{self}");
-        assert_eq!(self.skipped(), skipped, "checks that were skipped\n{self}");
+        assert_eq!(self.skipped(), skipped, "skipped checks\n{self}");
     }
 
-    fn which(&self, wanted: impl Fn(&Outcome) -> bool) -> Vec<Check> {
-        let wanted = self.outcomes.iter().filter(|(_, outcome)| wanted(outcome));
-        wanted.map(|(check, _)| *check).collect()
+    fn select(&self, is_wanted: impl Fn(&Outcome) -> bool) -> Vec<Check> {
+        let selected = self
+            .outcomes
+            .iter()
+            .filter(|(_, outcome)| is_wanted(outcome));
+        selected.map(|(check, _)| *check).collect()
     }
 }
 
@@ -55,11 +63,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (check, outcome) in &self.outcomes {
             match outcome {
-                Outcome::Passed => writeln!(f, "{check:<13} passed")?,
-                Outcome::Skipped(why) => writeln!(f, "{check:<13} skipped: {why}")?,
-                Outcome::Failed(seen) => {
-                    writeln!(f, "{check:<13} FAILED: {seen}")?;
-                    writeln!(f, "{:<13} the rule: {}", "", check.rule())?;
+                Outcome::Passed => writeln!(f, "{check:<17} passed")?,
+                Outcome::Skipped(capability) => writeln!(f, "{check:<17} skipped: {capability}")?,
+                Outcome::Failed(evidence) => {
+                    writeln!(f, "{check:<17} FAILED: {evidence}")?;
+                    writeln!(f, "{:<17} rule: {}", "", check.rule())?;
                 }
             }
         }

@@ -1,109 +1,112 @@
-//! Every end is an orderly one, if it can be, and is told.
+//! Every end is graceful if it can be, and its reason is known.
 
-use super::super::stage::{Stage, Stop, Verdict};
+use super::super::fixture::{CheckError, CheckResult, Fixture};
 use crate::session::SessionConfig;
 use crate::types::config::HubConfig;
 use crate::types::event::LeaveReason;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// A peer that is only seen to be gone by delivering to it is listened to for a while.
+/// If only the delivering half notices that the peer has disconnected, the session waits for input
+/// until the linger time is over.
 pub(super) fn short_linger(_: &mut HubConfig, session: &mut SessionConfig) {
     session.linger = Duration::from_millis(100);
 }
 
-pub(super) async fn end(stage: &mut Stage) -> Verdict {
+pub(super) async fn end_of_input(fixture: &mut Fixture) -> CheckResult {
     let texts: Vec<_> = (0..100).map(|n| format!("before the end {n}")).collect();
-    stage.send(&(texts.join("\n") + "\n")).await?;
-    stage.finish().await?;
+    fixture.send(&(texts.join("\n") + "\n")).await?;
+    fixture.finish().await?;
     for text in &texts {
-        stage.all_hear_peer(text).await?;
+        fixture.expect_message(text).await?;
     }
-    stage.all_see_it_leave(&[LeaveReason::Left]).await?;
-    stage.peer_is_cut_off().await?;
-    stage.session_ends(&[LeaveReason::Left]).await
+    fixture.expect_departure(&[LeaveReason::Left]).await?;
+    fixture.expect_disconnect().await?;
+    fixture.expect_session_end(&[LeaveReason::Left]).await
 }
 
-pub(super) async fn half_close(stage: &mut Stage) -> Verdict {
-    if !stage.remote()?.half_closes() {
-        return Err(Stop::Cannot("the remote says that it does not".into()));
+pub(super) async fn half_close(fixture: &mut Fixture) -> CheckResult {
+    if !fixture.remote()?.half_closes() {
+        let capability = "the remote cannot half-close its connection".into();
+        return Err(CheckError::Unsupported(capability));
     }
     let texts: Vec<_> = (0..500)
         .map(|n| format!("{n} {}", "x".repeat(100)))
         .collect();
-    stage.tell_all(&texts)?;
-    stage.skip_events();
-    stage.send("last words\n").await?;
-    stage.finish().await?;
-    stage.all_hear_peer("last words").await?;
-    stage.all_see_it_leave(&[LeaveReason::Left]).await?;
+    fixture.publish_all(&texts)?;
+    fixture.skip_events();
+    fixture.send("the last line\n").await?;
+    fixture.finish().await?;
+    fixture.expect_message("the last line").await?;
+    fixture.expect_departure(&[LeaveReason::Left]).await?;
     for text in &texts {
-        stage.peer_hears_witness(text).await?;
+        fixture.expect_observer_message(text).await?;
     }
-    stage.peer_hears_itself("last words").await?;
-    stage.peer_hears_end().await?;
-    stage.session_ends(&[LeaveReason::Left]).await
+    fixture.expect_own_message("the last line").await?;
+    fixture.expect_end().await?;
+    fixture.expect_session_end(&[LeaveReason::Left]).await
 }
 
-pub(super) async fn hang_up(stage: &mut Stage) -> Verdict {
-    stage.send("hello\n").await?;
-    stage.all_hear_peer("hello").await?;
-    // There is something that it does not read.
-    stage.tell("and good bye")?;
-    drop(stage.take_remote()?);
-    // What notices it only when it writes is given something to write.
-    while !stage.has_ended() {
-        stage.tell("is anybody there?")?;
+pub(super) async fn disconnect(fixture: &mut Fixture) -> CheckResult {
+    fixture.send("hello\n").await?;
+    fixture.expect_message("hello").await?;
+    // The peer does not read this.
+    fixture.publish("good bye")?;
+    drop(fixture.take_remote()?);
+    // A transport that notices it only when it writes is given something to write.
+    while !fixture.has_ended() {
+        fixture.publish("are you there?")?;
         sleep(Duration::from_millis(10)).await;
-        stage.check_deadline(|| "the peer is gone and the session goes on".into())?;
+        let what = || "the session of a peer that has disconnected to end".into();
+        fixture.deadline().check(what)?;
     }
-    // Which of the two halves is the first to see it is open.
+    // Either half may be the first to notice it.
     let either = [LeaveReason::Lost, LeaveReason::Left];
-    stage.session_ends(&either).await?;
-    stage.all_see_it_leave(&either).await
+    fixture.expect_session_end(&either).await?;
+    fixture.expect_departure(&either).await
 }
 
-pub(super) async fn reset(stage: &mut Stage) -> Verdict {
-    stage.send("hello\n").await?;
-    stage.all_hear_peer("hello").await?;
-    stage.peer_hears_itself("hello").await?;
-    stage.reset().await?;
-    stage.session_ends(&[LeaveReason::Lost]).await?;
-    stage.all_see_it_leave(&[LeaveReason::Lost]).await
+pub(super) async fn reset(fixture: &mut Fixture) -> CheckResult {
+    fixture.send("hello\n").await?;
+    fixture.expect_message("hello").await?;
+    fixture.expect_own_message("hello").await?;
+    fixture.reset().await?;
+    fixture.expect_session_end(&[LeaveReason::Lost]).await?;
+    fixture.expect_departure(&[LeaveReason::Lost]).await
 }
 
-pub(super) async fn quit(stage: &mut Stage) -> Verdict {
-    stage.send("last words\n/quit\ntoo late\n").await?;
-    stage.all_hear_peer("last words").await?;
-    stage.all_see_it_leave(&[LeaveReason::Left]).await?;
-    stage.peer_hears_itself("last words").await?;
-    stage.peer_hears("* goodbye").await?;
-    stage.peer_hears_end().await?;
-    stage.finish_last().await?;
-    stage.session_ends(&[LeaveReason::Left]).await
+pub(super) async fn quit(fixture: &mut Fixture) -> CheckResult {
+    fixture.send("the last line\n/quit\ntoo late\n").await?;
+    fixture.expect_message("the last line").await?;
+    fixture.expect_departure(&[LeaveReason::Left]).await?;
+    fixture.expect_own_message("the last line").await?;
+    fixture.expect_line("* goodbye").await?;
+    fixture.expect_end().await?;
+    fixture.finish_after_close().await?;
+    fixture.expect_session_end(&[LeaveReason::Left]).await
 }
 
-pub(super) async fn hub_closes(stage: &mut Stage) -> Verdict {
+pub(super) async fn hub_close(fixture: &mut Fixture) -> CheckResult {
     let texts: Vec<_> = (0..2000)
         .map(|n| format!("{n} {}", "x".repeat(n % 500)))
         .collect();
-    stage.tell_all(&texts)?;
-    // So that a part is on its way.
-    stage.settle().await;
-    stage.hub.close();
+    fixture.publish_all(&texts)?;
+    // So that some of it is on its way.
+    fixture.settle().await;
+    fixture.hub.close();
     for text in &texts {
-        stage.peer_hears_witness(text).await?;
+        fixture.expect_observer_message(text).await?;
     }
-    stage.peer_hears("* server is going down").await?;
-    stage.peer_hears_end().await?;
-    stage.finish_last().await?;
-    stage.session_ends(&[LeaveReason::Closed]).await
+    fixture.expect_line("* server is going down").await?;
+    fixture.expect_end().await?;
+    fixture.finish_after_close().await?;
+    fixture.expect_session_end(&[LeaveReason::Closed]).await
 }
 
-pub(super) async fn dropped(stage: &mut Stage) -> Verdict {
-    stage.send("hello\n").await?;
-    stage.all_hear_peer("hello").await?;
-    stage.drop_session();
-    stage.all_see_it_leave(&[LeaveReason::Left]).await?;
-    stage.peer_is_cut_off().await
+pub(super) async fn session_drop(fixture: &mut Fixture) -> CheckResult {
+    fixture.send("hello\n").await?;
+    fixture.expect_message("hello").await?;
+    fixture.drop_session();
+    fixture.expect_departure(&[LeaveReason::Left]).await?;
+    fixture.expect_disconnect().await
 }

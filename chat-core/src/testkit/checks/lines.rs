@@ -1,38 +1,38 @@
-//! What is said arrives, both ways: whole, in order, once.
+//! Lines arrive in both directions: unchanged, in order, once.
 
-use super::super::stage::{Stage, Verdict, broken};
+use super::super::fixture::{CheckResult, Fixture, fail};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// So many lines are many at once.
-const MANY: usize = 10_000;
+/// Lines of a burst.
+const BURST: usize = 10_000;
 
-/// The most text that a remote is given to send at a time.
+/// The most bytes that a remote is given to send in one call.
 const SEND_BYTES: usize = 8 * 1024;
 
-/// The longest text that is not refused.
+/// The longest text in bytes that the hub accepts.
 const MAX_TEXT: usize = 4096;
 
-pub(super) async fn one_by_one(stage: &mut Stage) -> Verdict {
+pub(super) async fn ping_pong(fixture: &mut Fixture) -> CheckResult {
     for turn in 0..20 {
-        let text = format!("the hub's turn {turn}");
-        stage.tell(&text)?;
-        stage.peer_hears_witness(&text).await?;
-        stage.skip_events();
-        let text = format!("the peer's turn {turn}");
-        stage.send(&format!("{text}\n")).await?;
-        stage.all_hear_peer(&text).await?;
-        stage.peer_hears_itself(&text).await?;
+        let text = format!("ping {turn}");
+        fixture.publish(&text)?;
+        fixture.expect_observer_message(&text).await?;
+        fixture.skip_events();
+        let text = format!("pong {turn}");
+        fixture.send(&format!("{text}\n")).await?;
+        fixture.expect_message(&text).await?;
+        fixture.expect_own_message(&text).await?;
     }
     Ok(())
 }
 
-pub(super) async fn empty_lines(stage: &mut Stage) -> Verdict {
+pub(super) async fn empty_lines(fixture: &mut Fixture) -> CheckResult {
     let texts = ["", "one between", "", ""].map(String::from);
-    converse(stage, &texts).await
+    exchange(fixture, &texts).await
 }
 
-pub(super) async fn any_text(stage: &mut Stage) -> Verdict {
+pub(super) async fn utf8_text(fixture: &mut Fixture) -> CheckResult {
     let mut texts = vec![" spaces around ".into(), "\ttabs\taround\t".into()];
     // Characters of one to four bytes, each of which is at the edge of a buffer at some time.
     for (at, character) in ["x", "é", "☃", "𝄞"].into_iter().enumerate() {
@@ -44,110 +44,104 @@ pub(super) async fn any_text(stage: &mut Stage) -> Verdict {
             "-".repeat(MAX_TEXT - character.len())
         ));
     }
-    converse(stage, &texts).await
+    exchange(fixture, &texts).await
 }
 
-pub(super) async fn too_long(stage: &mut Stage) -> Verdict {
+pub(super) async fn overlong_lines(fixture: &mut Fixture) -> CheckResult {
     for len in [MAX_TEXT + 1, MAX_TEXT + 2, SEND_BYTES - 1] {
-        stage.send(&format!("{}\n", "x".repeat(len))).await?;
+        fixture.send(&format!("{}\n", "x".repeat(len))).await?;
         let next = format!("after {len} bytes");
-        stage.send(&format!("{next}\n")).await?;
-        stage.all_hear_peer(&next).await?;
+        fixture.send(&format!("{next}\n")).await?;
+        fixture.expect_message(&next).await?;
         let refusal = format!("* line refused: longer than {MAX_TEXT} bytes");
-        stage.peer_hears(&refusal).await?;
-        stage.peer_hears_itself(&next).await?;
+        fixture.expect_line(&refusal).await?;
+        fixture.expect_own_message(&next).await?;
     }
     Ok(())
 }
 
-pub(super) async fn many_at_once(stage: &mut Stage) -> Verdict {
-    let texts: Vec<_> = (0..MANY).map(|n| format!("line {n} of {MANY}")).collect();
-    converse(stage, &texts).await
+pub(super) async fn burst(fixture: &mut Fixture) -> CheckResult {
+    let texts: Vec<_> = (0..BURST).map(|n| format!("line {n} of {BURST}")).collect();
+    exchange(fixture, &texts).await
 }
 
-pub(super) async fn many_sends(stage: &mut Stage) -> Verdict {
+pub(super) async fn message_boundaries(fixture: &mut Fixture) -> CheckResult {
     let texts: Vec<_> = (0..1000).map(|n| n.to_string()).collect();
     for text in &texts {
-        stage.send(&format!("{text}\n")).await?;
+        fixture.send(&format!("{text}\n")).await?;
     }
-    for text in &texts {
-        stage.all_hear_peer(text).await?;
-    }
-    for text in &texts {
-        stage.peer_hears_itself(text).await?;
-    }
-    Ok(())
+    expect_from_peer(fixture, &texts).await
 }
 
-pub(super) async fn parts_of_lines(stage: &mut Stage) -> Verdict {
+pub(super) async fn partial_lines(fixture: &mut Fixture) -> CheckResult {
     let texts = ["byte by byte", "é, ☃ and 𝄞", "", "the end"];
     let lines = texts.join("\n") + "\n";
     for byte in lines.as_bytes() {
-        stage.send_part(&[*byte]).await?;
-        // Else they would come together.
+        fixture.send_part(&[*byte]).await?;
+        // Without it the bytes would arrive together.
         sleep(Duration::from_millis(1)).await;
     }
-    for text in texts {
-        stage.all_hear_peer(text).await?;
-        stage.peer_hears_itself(text).await?;
-    }
+    expect_from_peer(fixture, &texts).await?;
     for part in ["one and ha", "lf\nand an", "other\n"] {
-        stage.send_part(part.as_bytes()).await?;
+        fixture.send_part(part.as_bytes()).await?;
         sleep(Duration::from_millis(1)).await;
     }
-    for text in ["one and half", "and another"] {
-        stage.all_hear_peer(text).await?;
-        stage.peer_hears_itself(text).await?;
-    }
-    Ok(())
+    expect_from_peer(fixture, &["one and half", "and another"]).await
 }
 
-pub(super) async fn short_writes(stage: &mut Stage) -> Verdict {
-    pile(stage).await
+pub(super) async fn short_writes(fixture: &mut Fixture) -> CheckResult {
+    drain_backlog(fixture).await
 }
 
-pub(super) async fn one_piece(stage: &mut Stage) -> Verdict {
-    pile(stage).await?;
-    match stage.notes.pieces() {
+pub(super) async fn one_take_per_call(fixture: &mut Fixture) -> CheckResult {
+    drain_backlog(fixture).await?;
+    match fixture.probe.max_takes() {
         0 | 1 => Ok(()),
-        pieces => broken(format!(
-            "one call of `deliver` took from its feed {pieces} times, each after it had waited"
+        takes => fail(format!(
+            "one call of `deliver` took from its feed {takes} times, each after it had waited"
         )),
     }
 }
 
-/// The peer reads what has piled up before it, which is more than one write takes.
-async fn pile(stage: &mut Stage) -> Verdict {
+/// The peer reads a backlog that is larger than one write.
+async fn drain_backlog(fixture: &mut Fixture) -> CheckResult {
     let text = |n: usize| format!("{n} {}", "é".repeat(n * 7 % 211));
     let texts: Vec<_> = (0..2000).map(text).collect();
-    stage.tell_all(&texts)?;
-    stage.settle().await;
-    for text in &texts {
-        stage.peer_hears_witness(text).await?;
-    }
-    Ok(())
+    fixture.publish_all(&texts)?;
+    fixture.settle().await;
+    expect_from_observer(fixture, &texts).await
 }
 
-/// The peer says all this, together, and others hear it; then the other way around.
-async fn converse(stage: &mut Stage, texts: &[String]) -> Verdict {
+/// The peer sends these texts, as many in one call as may be. Then the observer publishes them.
+async fn exchange(fixture: &mut Fixture, texts: &[String]) -> CheckResult {
     let mut together = String::new();
     for text in texts {
         if together.len() + text.len() >= SEND_BYTES {
-            stage.send(&std::mem::take(&mut together)).await?;
+            fixture.send(&std::mem::take(&mut together)).await?;
         }
         together += text;
         together.push('\n');
     }
-    stage.send(&together).await?;
+    fixture.send(&together).await?;
+    expect_from_peer(fixture, texts).await?;
+    fixture.publish_all(texts)?;
+    expect_from_observer(fixture, texts).await
+}
+
+/// The observer and the peer receive these messages of the peer.
+async fn expect_from_peer(fixture: &mut Fixture, texts: &[impl AsRef<str>]) -> CheckResult {
     for text in texts {
-        stage.all_hear_peer(text).await?;
+        fixture.expect_message(text.as_ref()).await?;
     }
     for text in texts {
-        stage.peer_hears_itself(text).await?;
+        fixture.expect_own_message(text.as_ref()).await?;
     }
-    stage.tell_all(texts)?;
+    Ok(())
+}
+
+async fn expect_from_observer(fixture: &mut Fixture, texts: &[String]) -> CheckResult {
     for text in texts {
-        stage.peer_hears_witness(text).await?;
+        fixture.expect_observer_message(text).await?;
     }
     Ok(())
 }

@@ -1,61 +1,61 @@
-//! What each check plays.
+//! The scenario of each check.
 
 mod endings;
 mod lines;
 mod stalls;
 
 use super::check::Check;
+use super::fixture::{CheckError, CheckResult, Fixture};
 use super::remote::Remote;
 use super::report::Outcome;
-use super::stage::{Stage, Stop, Verdict};
 use crate::transport::Transport;
 use std::time::Duration;
 
-/// Plays a check with one connection.
-pub(super) async fn play(
+/// Runs a check over one connection.
+pub(super) async fn run(
     check: Check,
     transport: Box<dyn Transport>,
     remote: Box<dyn Remote>,
     limit: Duration,
 ) -> Outcome {
-    let change = match check {
-        Check::Independent | Check::Gap | Check::NotBusy => stalls::small_log,
-        Check::Stalled => stalls::impatient,
-        Check::HangUp => endings::short_linger,
+    let configure = match check {
+        Check::IndependentHalves | Check::Gap | Check::NoBusyPolling => stalls::small_log,
+        Check::StallTimeout => stalls::short_stall_timeout,
+        Check::Disconnect => endings::short_linger,
         _ => |_: &mut _, _: &mut _| {},
     };
-    let mut stage = Stage::new(transport, remote, limit, change);
-    let verdict = scenario(check, &mut stage).await;
-    match stage.conclude(verdict).await {
+    let mut fixture = Fixture::new(transport, remote, limit, configure);
+    let result = scenario(check, &mut fixture).await;
+    match fixture.conclude(result).await {
         Ok(()) => Outcome::Passed,
-        Err(Stop::Cannot(why)) => Outcome::Skipped(why),
-        Err(Stop::Broken(seen)) => Outcome::Failed(seen),
+        Err(CheckError::Unsupported(capability)) => Outcome::Skipped(capability),
+        Err(CheckError::Failed(evidence)) => Outcome::Failed(evidence),
     }
 }
 
-async fn scenario(check: Check, stage: &mut Stage) -> Verdict {
-    stage.greet().await?;
+async fn scenario(check: Check, fixture: &mut Fixture) -> CheckResult {
+    fixture.expect_greeting().await?;
     match check {
-        Check::OneByOne => lines::one_by_one(stage).await,
-        Check::EmptyLines => lines::empty_lines(stage).await,
-        Check::AnyText => lines::any_text(stage).await,
-        Check::TooLong => lines::too_long(stage).await,
-        Check::ManyAtOnce => lines::many_at_once(stage).await,
-        Check::ManySends => lines::many_sends(stage).await,
-        Check::PartsOfLines => lines::parts_of_lines(stage).await,
-        Check::ShortWrites => lines::short_writes(stage).await,
-        Check::OnePiece => lines::one_piece(stage).await,
-        Check::Independent => stalls::independent(stage).await,
-        Check::Gap => stalls::gap(stage).await,
-        Check::Stalled => stalls::stalled(stage).await,
-        Check::NotAhead => stalls::not_ahead(stage).await,
-        Check::NotBusy => stalls::not_busy(stage).await,
-        Check::End => endings::end(stage).await,
-        Check::HalfClose => endings::half_close(stage).await,
-        Check::HangUp => endings::hang_up(stage).await,
-        Check::Reset => endings::reset(stage).await,
-        Check::Quit => endings::quit(stage).await,
-        Check::HubCloses => endings::hub_closes(stage).await,
-        Check::Dropped => endings::dropped(stage).await,
+        Check::PingPong => lines::ping_pong(fixture).await,
+        Check::EmptyLines => lines::empty_lines(fixture).await,
+        Check::Utf8Text => lines::utf8_text(fixture).await,
+        Check::OverlongLines => lines::overlong_lines(fixture).await,
+        Check::Burst => lines::burst(fixture).await,
+        Check::MessageBoundaries => lines::message_boundaries(fixture).await,
+        Check::PartialLines => lines::partial_lines(fixture).await,
+        Check::ShortWrites => lines::short_writes(fixture).await,
+        Check::OneTakePerCall => lines::one_take_per_call(fixture).await,
+        Check::IndependentHalves => stalls::independent_halves(fixture).await,
+        Check::Gap => stalls::gap(fixture).await,
+        Check::StallTimeout => stalls::stall_timeout(fixture).await,
+        Check::NoReadAhead => stalls::no_read_ahead(fixture).await,
+        Check::NoBusyPolling => stalls::no_busy_polling(fixture).await,
+        Check::EndOfInput => endings::end_of_input(fixture).await,
+        Check::HalfClose => endings::half_close(fixture).await,
+        Check::Disconnect => endings::disconnect(fixture).await,
+        Check::Reset => endings::reset(fixture).await,
+        Check::Quit => endings::quit(fixture).await,
+        Check::HubClose => endings::hub_close(fixture).await,
+        Check::SessionDrop => endings::session_drop(fixture).await,
     }
 }

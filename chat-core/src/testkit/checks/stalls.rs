@@ -1,6 +1,9 @@
-//! What has no room waits where it costs nothing, and keeps nothing else waiting.
+//! Backpressure: a peer that reads nothing costs no memory and delays nothing else; input that the
+//! session does not ask for is not read.
 
-use super::super::stage::{AHEAD, Stage, Verdict, broken, show};
+use super::super::fixture::{
+    CheckResult, Fixture, MAX_BUFFERED, OBSERVER, fail, quote, wrong_line,
+};
 use crate::session::SessionConfig;
 use crate::types::config::HubConfig;
 use crate::types::event::LeaveReason;
@@ -9,185 +12,195 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// For so long it is looked at what a connection does while there is nothing to do.
-const WHILE: Duration = Duration::from_millis(100);
+/// How long the polls of a transport without work are counted.
+const PERIOD: Duration = Duration::from_millis(100);
 
-/// In which no connection is polled so often that does not spin.
-const MANY_POLLS: u64 = 1000;
+/// A transport that is polled more often in a [`PERIOD`] polls in a busy loop.
+const MAX_POLLS: u64 = 1000;
 
-/// A small log, which a peer that is stuck loses lines from.
+/// Lines that the flooding peer sends in one call.
+const FLOOD_LINES: u64 = 256;
+
+/// A log from which a peer that is stuck soon loses lines.
 pub(super) fn small_log(hub: &mut HubConfig, _: &mut SessionConfig) {
     hub.log_bytes = 256 * 1024;
 }
 
-/// The same, and a peer that is stuck is cut.
-pub(super) fn impatient(hub: &mut HubConfig, session: &mut SessionConfig) {
+/// The same, and a peer that is stuck is disconnected.
+pub(super) fn short_stall_timeout(hub: &mut HubConfig, session: &mut SessionConfig) {
     small_log(hub, session);
     session.stall_timeout = Duration::from_millis(500);
 }
 
-/// The `n`th thing that is said to a peer that does not read.
+/// The `n`th text that is published to a peer that does not read.
 fn text(n: u64) -> String {
     format!("{n} {}", "x".repeat((n * 37 % 4000) as usize))
 }
 
-/// Talks until the peer, which does not read, has lost some of it, or was cut; gives how many
-/// things were said.
-async fn overrun(stage: &mut Stage) -> Verdict<u64> {
-    let mut said = 0;
-    while stage.hub.stats().overrun == 0 && !stage.has_ended() {
-        let taken = stage.notes.taken();
-        if taken > AHEAD {
-            return broken(format!(
+/// Publishes until the peer, which does not read, has lost lines or its session has ended. Returns
+/// the number of texts published.
+async fn overrun(fixture: &mut Fixture) -> CheckResult<u64> {
+    let mut published = 0;
+    while fixture.hub.stats().overrun == 0 && !fixture.has_ended() {
+        let taken = fixture.probe.taken();
+        if taken > MAX_BUFFERED {
+            return fail(format!(
                 "{taken} bytes were taken while the peer read nothing"
             ));
         }
         for _ in 0..32 {
-            stage.tell(&text(said))?;
-            stage.skip_events();
-            said += 1;
+            fixture.publish(&text(published))?;
+            fixture.skip_events();
+            published += 1;
         }
-        stage.settle().await;
-        stage.check_deadline(|| "the peer reads nothing and still has room".into())?;
+        fixture.settle().await;
+        let what = || "the log to overrun a peer that reads nothing".into();
+        fixture.deadline().check(what)?;
     }
-    Ok(said)
+    Ok(published)
 }
 
-/// The same, where nobody is to be cut.
-async fn overrun_and_stay(stage: &mut Stage) -> Verdict<u64> {
-    let said = overrun(stage).await?;
-    match stage.has_ended() {
-        true => broken("the session did not wait for a peer that reads nothing"),
-        false => Ok(said),
+/// The same, where the session must not end.
+async fn overrun_and_stay(fixture: &mut Fixture) -> CheckResult<u64> {
+    let published = overrun(fixture).await?;
+    match fixture.has_ended() {
+        true => fail("the session did not wait for a peer that reads nothing"),
+        false => Ok(published),
     }
 }
 
-pub(super) async fn independent(stage: &mut Stage) -> Verdict {
-    overrun_and_stay(stage).await?;
+pub(super) async fn independent_halves(fixture: &mut Fixture) -> CheckResult {
+    overrun_and_stay(fixture).await?;
     for n in 0..10 {
-        let text = format!("not read, but said {n}");
-        stage.send(&format!("{text}\n")).await?;
-        stage.all_hear_peer(&text).await?;
+        let text = format!("sent while reading nothing: {n}");
+        fixture.send(&format!("{text}\n")).await?;
+        fixture.expect_message(&text).await?;
     }
     Ok(())
 }
 
-pub(super) async fn gap(stage: &mut Stage) -> Verdict {
-    let said = overrun_and_stay(stage).await?;
-    stage.tell("that was all")?;
-    let (mut told, mut gaps) = (0, 0);
-    while told <= said {
-        let awaited = match told == said {
-            true => "witness: that was all".into(),
-            false => format!("witness: {}", text(told)),
+pub(super) async fn gap(fixture: &mut Fixture) -> CheckResult {
+    let published = overrun_and_stay(fixture).await?;
+    fixture.publish("the last text")?;
+    let (mut accounted, mut gaps) = (0, 0);
+    while accounted <= published {
+        let expected = match accounted == published {
+            true => format!("{OBSERVER}: the last text"),
+            false => format!("{OBSERVER}: {}", text(accounted)),
         };
-        let Some(line) = stage.peer_line(&awaited).await? else {
-            return broken(format!("the end came instead of {}", show(&awaited)));
+        let quoted = quote(&expected);
+        let Some(line) = fixture.receive_line(&quoted).await? else {
+            return fail(format!("the stream ended instead of {quoted}"));
         };
         let skipped = line.strip_prefix("* ");
         let skipped = skipped.and_then(|line| line.strip_suffix(" messages skipped"));
         if let Some(skipped) = skipped.and_then(|number| number.parse::<u64>().ok()) {
-            told += skipped;
+            accounted += skipped;
             gaps += 1;
-        } else if line == awaited {
-            told += 1;
+        } else if line == expected {
+            accounted += 1;
         } else {
-            let (line, awaited) = (show(&line), show(&awaited));
-            return broken(format!("the peer got {line} instead of {awaited} or a gap"));
+            return wrong_line(&line, &format!("{quoted} or a gap"));
         }
     }
-    match (gaps, told - said) {
+    match (gaps, accounted - published) {
         (1.., 1) => Ok(()),
-        (0, _) => broken("the peer was not told of the gap"),
-        _ => broken(format!("of {said} lines the peer was told of {told}")),
-    }
-}
-
-pub(super) async fn stalled(stage: &mut Stage) -> Verdict {
-    overrun(stage).await?;
-    stage.session_ends(&[LeaveReason::Stalled]).await?;
-    stage.skip_events();
-    stage.peer_is_cut_off().await
-}
-
-pub(super) async fn not_busy(stage: &mut Stage) -> Verdict {
-    polls(stage, "nobody said anything").await?;
-    overrun_and_stay(stage).await?;
-    polls(stage, "the peer read nothing").await
-}
-
-/// Looks at how often the transport is polled for a while.
-async fn polls(stage: &mut Stage, meanwhile: &str) -> Verdict {
-    let before = stage.notes.polls();
-    sleep(WHILE).await;
-    let polls = stage.notes.polls() - before;
-    match polls < MANY_POLLS {
-        true => Ok(()),
-        false => broken(format!(
-            "polled {polls} times in {WHILE:?} in which {meanwhile}"
+        (0, _) => fail("the peer received no notice of the gap"),
+        _ => fail(format!(
+            "lines and gaps account for {accounted} lines, but there were {}",
+            published + 1
         )),
     }
 }
 
-pub(super) async fn not_ahead(stage: &mut Stage) -> Verdict {
-    stage.notes.let_receive(false);
+pub(super) async fn stall_timeout(fixture: &mut Fixture) -> CheckResult {
+    overrun(fixture).await?;
+    fixture.expect_session_end(&[LeaveReason::Stalled]).await?;
+    fixture.skip_events();
+    fixture.expect_disconnect().await
+}
+
+pub(super) async fn no_busy_polling(fixture: &mut Fixture) -> CheckResult {
+    count_polls(fixture, "nothing was sent").await?;
+    overrun_and_stay(fixture).await?;
+    count_polls(fixture, "the peer read nothing").await
+}
+
+async fn count_polls(fixture: &mut Fixture, situation: &str) -> CheckResult {
+    let before = fixture.probe.polls();
+    sleep(PERIOD).await;
+    let polls = fixture.probe.polls() - before;
+    match polls < MAX_POLLS {
+        true => Ok(()),
+        false => fail(format!(
+            "polled {polls} times in {PERIOD:?} while {situation}"
+        )),
+    }
+}
+
+pub(super) async fn no_read_ahead(fixture: &mut Fixture) -> CheckResult {
+    fixture.probe.allow_receive(false);
     let (stop, lines) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicU64::new(0)),
     );
-    let mut remote = stage.take_remote()?;
-    let flood = "on and on and on\n".repeat(256);
-    let bytes = flood.len() as u64 / 256;
+    let mut remote = fixture.take_remote()?;
+    let flood = "a line of a flood\n".repeat(FLOOD_LINES as usize);
+    let line_bytes = flood.len() as u64 / FLOOD_LINES;
     let flooding = tokio::spawn({
         let (stop, lines) = (stop.clone(), lines.clone());
         async move {
             let mut sent = Ok(());
-            while sent.is_ok() && !stop.load(Relaxed) && lines.load(Relaxed) * bytes < AHEAD {
+            while sent.is_ok()
+                && !stop.load(Relaxed)
+                && lines.load(Relaxed) * line_bytes < MAX_BUFFERED
+            {
                 sent = remote.send(&flood).await;
-                lines.fetch_add(256, Relaxed);
-                // A connection that takes everything would not give others a turn.
+                lines.fetch_add(FLOOD_LINES, Relaxed);
+                // A connection that accepts everything would starve the other tasks.
                 tokio::task::yield_now().await;
             }
             (remote, sent)
         }
     });
-    // Until it is held up.
+    // Until the connection accepts no more.
     let mut before = u64::MAX;
     while lines.load(Relaxed) != before {
         before = lines.load(Relaxed);
-        sleep(WHILE).await;
-        stage.check_deadline(|| "the peer floods, and the session asks for nothing".into())?;
+        sleep(PERIOD).await;
+        let what = || "the connection of a flooding peer to be full".into();
+        fixture.deadline().check(what)?;
     }
-    let ahead = lines.load(Relaxed) * bytes;
+    let buffered = lines.load(Relaxed) * line_bytes;
     stop.store(true, Relaxed);
-    stage.notes.let_receive(true);
-    if ahead >= AHEAD {
-        return broken(format!(
-            "{ahead} bytes were received while the session asked for none"
+    fixture.probe.allow_receive(true);
+    if buffered >= MAX_BUFFERED {
+        return fail(format!(
+            "{buffered} bytes were received while the session did not call `receive`"
         ));
     }
-    let what = || "the peer floods, and the session asks for it again".into();
-    let flooded = stage.deadline().meet(what, flooding).await?;
+    let what = || "the flooding peer to send, once the session receives again".into();
+    let flooded = fixture.deadline().wait_for(what, flooding).await?;
     let (remote, sent) = match flooded {
         Ok(flooded) => flooded,
-        Err(error) => return broken(format!("the remote failed: {error}")),
+        Err(error) => return fail(format!("the remote failed: {error}")),
     };
-    stage.give_remote(remote);
+    fixture.put_back_remote(remote);
     if let Err(error) = sent {
-        return broken(format!("the connection of a flooding peer broke: {error}"));
+        return fail(format!("the connection of a flooding peer broke: {error}"));
     }
     let sent = lines.load(Relaxed);
     loop {
-        let heard = stage.hub.stats().published;
-        if heard == sent {
+        let published = fixture.hub.stats().published;
+        if published == sent {
             return Ok(());
         }
-        let what = format!("{heard} of {sent} lines of the flood were heard");
-        if heard > sent {
-            return broken(what);
+        if published > sent {
+            return fail(format!("of {sent} lines, {published} were published"));
         }
         sleep(Duration::from_millis(1)).await;
-        stage.skip_events();
-        stage.check_deadline(|| what)?;
+        fixture.skip_events();
+        let what = || format!("{sent} lines to be published, of which {published} were");
+        fixture.deadline().check(what)?;
     }
 }

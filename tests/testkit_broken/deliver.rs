@@ -1,4 +1,4 @@
-//! Halves that deliver, and what can be wrong with them.
+//! The delivering half and its flaws.
 
 use super::{Flaw, Shared};
 use async_trait::async_trait;
@@ -15,49 +15,49 @@ use tokio::task::JoinHandle;
 
 type Stream = WriteHalf<DuplexStream>;
 
-pub(crate) struct Sending {
+pub(crate) struct FlawedDeliverer {
     shared: Shared,
     sink: Sink,
-    /// Lines that were held back.
-    back: String,
+    /// The line that is delayed.
+    delayed: String,
 }
 
 enum Sink {
-    /// None when it was forgotten.
+    /// `None` after it was leaked.
     Stream(Option<Stream>),
-    /// To a task that writes, however much there is.
-    Ahead(mpsc::UnboundedSender<String>),
-    /// To a task that writes, a batch at a time.
+    /// A task that writes, with an unbounded queue.
+    Queue(mpsc::UnboundedSender<String>),
+    /// A task that writes, with a queue of one batch.
     Task(mpsc::Sender<String>, JoinHandle<()>),
 }
 
-/// Writes what comes, until no more does.
-async fn write_all(mut stream: Stream, mut recv: impl AsyncFnMut() -> Option<String>) {
-    while let Some(lines) = recv().await
+/// Writes batches until there are no more.
+async fn write_all(mut stream: Stream, mut next: impl AsyncFnMut() -> Option<String>) {
+    while let Some(lines) = next().await
         && stream.write_all(lines.as_bytes()).await.is_ok()
     {}
     let _ = stream.shutdown().await;
 }
 
-impl Sending {
+impl FlawedDeliverer {
     pub(crate) fn new(shared: Shared, stream: Stream) -> Self {
         let sink = match shared.flaw {
-            Flaw::TakesAhead => {
-                let (ahead, mut all) = mpsc::unbounded_channel();
-                tokio::spawn(write_all(stream, async move || all.recv().await));
-                Sink::Ahead(ahead)
+            Flaw::QueuesWithoutBound => {
+                let (queue, mut batches) = mpsc::unbounded_channel();
+                tokio::spawn(write_all(stream, async move || batches.recv().await));
+                Sink::Queue(queue)
             }
-            Flaw::DropsTheRestAtTheEnd => {
-                let (batches, mut all) = mpsc::channel(1);
-                let task = tokio::spawn(write_all(stream, async move || all.recv().await));
-                Sink::Task(batches, task)
+            Flaw::AbortsWritesOnClose => {
+                let (queue, mut batches) = mpsc::channel(1);
+                let task = tokio::spawn(write_all(stream, async move || batches.recv().await));
+                Sink::Task(queue, task)
             }
             _ => Sink::Stream(Some(stream)),
         };
         Self {
             shared,
             sink,
-            back: String::new(),
+            delayed: String::new(),
         }
     }
 
@@ -66,16 +66,16 @@ impl Sending {
             return Err(io::ErrorKind::NotConnected.into());
         };
         match self.shared.flaw {
-            Flaw::StopsSendingAtTheEnd if self.shared.ended.load(SeqCst) => drop(feed.take()),
-            Flaw::HoldsTheLastLineBack => {
-                let mut lines = std::mem::take(&mut self.back) + &feed.take();
+            Flaw::StopsDeliveringAtEnd if self.shared.input_ended.load(SeqCst) => drop(feed.take()),
+            Flaw::DelaysLastLine => {
+                let mut lines = std::mem::take(&mut self.delayed) + &feed.take();
                 let end = lines
                     .trim_end_matches('\n')
                     .rfind('\n')
                     .map_or(0, |end| end + 1);
-                // The greeting is let through.
+                // The greeting is not delayed.
                 if !lines.starts_with("You are") {
-                    self.back = lines.split_off(end);
+                    self.delayed = lines.split_off(end);
                 }
                 stream.write_all(lines.as_bytes()).await?;
             }
@@ -86,16 +86,16 @@ impl Sending {
                     stream.write_all(piece.as_bytes()).await?;
                 }
             }
-            Flaw::ForgetsWhatDidNotFit => {
+            Flaw::DropsUnwrittenBytes => {
                 let lines = feed.take();
                 let _ = stream.write(lines.as_bytes()).await?;
             }
-            Flaw::GivesTheBeginOfABatch => {
+            Flaw::TruncatesBatches => {
                 let mut lines = feed.take();
                 lines.truncate(lines[..lines.len().min(100)].rfind('\n').unwrap_or(0) + 1);
                 stream.write_all(lines.as_bytes()).await?;
             }
-            Flaw::LeavesOutNotices => {
+            Flaw::DropsNotices => {
                 let lines = feed.take();
                 let lines = lines
                     .split_inclusive('\n')
@@ -109,7 +109,7 @@ impl Sending {
                     break;
                 }
             },
-            Flaw::RepeatsWhatDidNotFit => {
+            Flaw::RepeatsWrittenBytes => {
                 let write = |bytes: &[u8]| match write_now(stream, bytes) {
                     Poll::Ready(Ok(taken)) if taken < bytes.len() => Ok(taken - 1),
                     Poll::Ready(taken) => taken,
@@ -119,11 +119,11 @@ impl Sending {
                     lend(stream, feed).await?;
                 }
             }
-            Flaw::ThrowsAwayWhatHasNoRoom => {
+            Flaw::DropsLinesWhenFull => {
                 let lines = feed.take();
                 let _ = write_now(stream, lines.as_bytes());
             }
-            Flaw::SpinsWithoutRoom => {
+            Flaw::PollsWhenFull => {
                 feed.lend(|bytes| match write_now(stream, bytes) {
                     Poll::Ready(taken) => taken,
                     Poll::Pending => Ok(0),
@@ -131,7 +131,7 @@ impl Sending {
             }
             _ => {
                 let sent = lend(stream, feed).await;
-                if self.shared.flaw != Flaw::NeverSeesTheEnd {
+                if self.shared.flaw != Flaw::IgnoresEndOfInput {
                     sent?;
                 } else if sent.is_err() {
                     drop(feed.take());
@@ -142,12 +142,12 @@ impl Sending {
     }
 }
 
-/// Writes what there is room for, and is not woken when there is more.
+/// Writes as much as there is capacity for, without registering a waker.
 fn write_now(stream: &mut Stream, bytes: &[u8]) -> Poll<io::Result<usize>> {
     Pin::new(stream).poll_write(&mut Context::from_waker(Waker::noop()), bytes)
 }
 
-/// How it is done.
+/// Writes correctly: the feed keeps what the stream does not take.
 async fn lend(stream: &mut Stream, feed: &mut Feed) -> io::Result<usize> {
     poll_fn(|cx| {
         let mut full = false;
@@ -167,19 +167,19 @@ async fn lend(stream: &mut Stream, feed: &mut Feed) -> io::Result<usize> {
 }
 
 #[async_trait]
-impl DeliverHalf for Sending {
+impl DeliverHalf for FlawedDeliverer {
     async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
         let lock = self.shared.lock.clone();
         let _lock = match self.shared.flaw {
-            Flaw::SendsUnderTheLockOfReceiving => Some(lock.lock().await),
+            Flaw::LocksBothHalves => Some(lock.lock().await),
             _ => None,
         };
         match &mut self.sink {
             Sink::Stream(_) => self.deliver_to_stream(feed).await,
-            Sink::Ahead(ahead) => ahead.send(feed.take()).map_err(io::Error::other),
-            Sink::Task(batches, _) => {
-                let room = batches.reserve().await.map_err(io::Error::other)?;
-                room.send(feed.take());
+            Sink::Queue(queue) => queue.send(feed.take()).map_err(io::Error::other),
+            Sink::Task(queue, _) => {
+                let permit = queue.reserve().await.map_err(io::Error::other)?;
+                permit.send(feed.take());
                 Ok(())
             }
         }
@@ -187,9 +187,9 @@ impl DeliverHalf for Sending {
 
     async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
         match &mut self.sink {
-            _ if self.shared.flaw == Flaw::NeverTellsTheEnd => Ok(()),
+            _ if self.shared.flaw == Flaw::IgnoresClose => Ok(()),
             Sink::Stream(Some(stream)) => stream.shutdown().await,
-            Sink::Stream(None) | Sink::Ahead(_) => Ok(()),
+            Sink::Stream(None) | Sink::Queue(_) => Ok(()),
             Sink::Task(_, task) => {
                 task.abort();
                 Ok(())
@@ -198,9 +198,9 @@ impl DeliverHalf for Sending {
     }
 }
 
-impl Drop for Sending {
+impl Drop for FlawedDeliverer {
     fn drop(&mut self) {
-        if self.shared.flaw == Flaw::ForgetsToHangUp
+        if self.shared.flaw == Flaw::LeaksConnection
             && let Sink::Stream(stream) = &mut self.sink
         {
             let stream = stream.take();

@@ -1,4 +1,4 @@
-//! Halves that receive, and what can be wrong with them.
+//! The receiving half and its flaws.
 
 use super::{Flaw, Shared};
 use async_trait::async_trait;
@@ -11,21 +11,21 @@ use std::task::Poll;
 use tokio::io::{AsyncReadExt, DuplexStream, ReadHalf};
 use tokio::sync::mpsc;
 
-pub(crate) struct Receiving {
+pub(crate) struct FlawedReceiver {
     shared: Shared,
     source: Source,
-    /// The begin of a line, for those who look at lines.
-    begin: Vec<u8>,
+    /// An unfinished line, for flaws that work on lines.
+    partial: Vec<u8>,
 }
 
 enum Source {
     Stream(ReadHalf<DuplexStream>),
-    /// Everything, as soon as it comes.
-    Ahead(mpsc::UnboundedReceiver<Vec<u8>>),
+    /// Pieces that a task has read ahead.
+    ReadAhead(mpsc::UnboundedReceiver<Vec<u8>>),
 }
 
 impl Source {
-    /// The next piece, which is empty at the end.
+    /// The next piece; an empty one is the end.
     async fn read(&mut self) -> io::Result<Vec<u8>> {
         match self {
             Self::Stream(stream) => {
@@ -34,72 +34,72 @@ impl Source {
                 piece.truncate(read);
                 Ok(piece)
             }
-            Self::Ahead(pieces) => Ok(pieces.recv().await.unwrap_or_default()),
+            Self::ReadAhead(pieces) => Ok(pieces.recv().await.unwrap_or_default()),
         }
     }
 }
 
-impl Receiving {
+impl FlawedReceiver {
     pub(crate) fn new(shared: Shared, stream: ReadHalf<DuplexStream>) -> Self {
         let mut source = Source::Stream(stream);
         if shared.flaw == Flaw::ReadsAhead {
-            let (ahead, pieces) = mpsc::unbounded_channel();
+            let (sender, pieces) = mpsc::unbounded_channel();
             tokio::spawn(async move {
                 while let Ok(piece) = source.read().await
-                    && ahead.send(piece).is_ok()
+                    && sender.send(piece).is_ok()
                 {}
             });
-            source = Source::Ahead(pieces);
+            source = Source::ReadAhead(pieces);
         }
         Self {
             shared,
             source,
-            begin: Vec::new(),
+            partial: Vec::new(),
         }
     }
 
     async fn end(&self) -> io::Result<Received> {
-        let broken = self.shared.broken.load(SeqCst);
+        let is_reset = self.shared.is_reset.load(SeqCst);
         match self.shared.flaw {
-            Flaw::NeverSeesTheEnd => pending().await,
-            Flaw::TakesTheEndForAnError => Err(io::ErrorKind::UnexpectedEof.into()),
-            Flaw::TakesAnErrorForTheEnd => Ok(Received::End),
-            _ if broken => Err(io::ErrorKind::ConnectionReset.into()),
+            Flaw::IgnoresEndOfInput => pending().await,
+            Flaw::ReportsEndAsError => Err(io::ErrorKind::UnexpectedEof.into()),
+            Flaw::ReportsErrorAsEnd => Ok(Received::End),
+            _ if is_reset => Err(io::ErrorKind::ConnectionReset.into()),
             _ => {
-                self.shared.ended.store(true, SeqCst);
+                self.shared.input_ended.store(true, SeqCst);
                 Ok(Received::End)
             }
         }
     }
 
-    /// The lines that are whole by now, each with its end.
+    /// The lines that this piece completes, each with its `\n`.
     fn lines(&mut self, piece: &[u8]) -> Vec<Vec<u8>> {
-        self.begin.extend_from_slice(piece);
-        let whole = self.begin.iter().rposition(|byte| *byte == b'\n');
-        let rest = self.begin.split_off(whole.map_or(0, |end| end + 1));
-        let whole = std::mem::replace(&mut self.begin, rest);
+        self.partial.extend_from_slice(piece);
+        let end = self.partial.iter().rposition(|byte| *byte == b'\n');
+        let rest = self.partial.split_off(end.map_or(0, |end| end + 1));
+        let whole = std::mem::replace(&mut self.partial, rest);
         let lines = whole.split_inclusive(|byte| *byte == b'\n');
         lines.map(<[u8]>::to_vec).collect()
     }
 }
 
-/// The next piece; if it is to spin, `None` when there is none now.
-async fn read(source: &mut Source, spins: bool) -> Option<io::Result<Vec<u8>>> {
+/// The next piece; `None` instead of waiting if `polls`.
+async fn read(source: &mut Source, polls: bool) -> Option<io::Result<Vec<u8>>> {
     let mut reading = pin!(source.read());
     poll_fn(|cx| match reading.as_mut().poll(cx) {
         Poll::Ready(read) => Poll::Ready(Some(read)),
-        Poll::Pending if spins => Poll::Ready(None),
+        Poll::Pending if polls => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
     .await
 }
 
 #[async_trait]
-impl ReceiveHalf for Receiving {
+impl ReceiveHalf for FlawedReceiver {
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
         let flaw = self.shared.flaw;
-        let spins = flaw == Flaw::SpinsWithoutInput;
-        let Some(read) = read(&mut self.source, spins).await else {
+        let polls = flaw == Flaw::PollsWithoutInput;
+        let Some(read) = read(&mut self.source, polls).await else {
             return Ok(Received::More);
         };
         let mut piece = read?;
@@ -108,23 +108,23 @@ impl ReceiveHalf for Receiving {
         }
         let lock = self.shared.lock.clone();
         let _lock = match flaw {
-            Flaw::SendsUnderTheLockOfReceiving => Some(lock.lock().await),
+            Flaw::LocksBothHalves => Some(lock.lock().await),
             _ => None,
         };
         match flaw {
-            Flaw::WaitsForMore => {
+            Flaw::WaitsForMoreInput => {
                 let more = self.source.read().await?;
                 piece.extend(more);
                 inbox.bytes(&piece);
             }
             Flaw::DecodesEachPiece => inbox.bytes(String::from_utf8_lossy(&piece).as_bytes()),
-            Flaw::TakesAPieceForALine => inbox.text(&String::from_utf8_lossy(&piece)),
-            Flaw::LeavesOutEmptyLines => {
+            Flaw::TreatsPiecesAsLines => inbox.text(&String::from_utf8_lossy(&piece)),
+            Flaw::DropsEmptyLines => {
                 let mut lines = self.lines(&piece);
                 lines.retain(|line| line != b"\n");
                 inbox.bytes(&lines.concat());
             }
-            Flaw::CutsLongLines => {
+            Flaw::TruncatesLongLines => {
                 for mut line in self.lines(&piece) {
                     line.truncate(4096);
                     inbox.text(&String::from_utf8_lossy(&line));
@@ -135,7 +135,7 @@ impl ReceiveHalf for Receiving {
                 lines.reverse();
                 inbox.bytes(&lines.concat());
             }
-            Flaw::LosesASecondLine => {
+            Flaw::DropsAllButFirstLine => {
                 let mut lines = self.lines(&piece);
                 lines.truncate(1);
                 inbox.bytes(&lines.concat());
