@@ -51,7 +51,7 @@ async fn run(address: &str) -> Result<(), Box<dyn Error>> {
     // A publisher is a member. A member that never reads costs the hub only a cursor.
     let job = tokio::spawn(work(hub.join("job".parse()?)?));
     let name: Name = "bot".parse()?;
-    let bot = tokio::spawn(answer(hub.join(name.clone())?, name));
+    let bot = tokio::spawn(answer(hub.join(name)?));
 
     let shutdown = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
@@ -77,12 +77,12 @@ async fn work(member: Member) -> Result<(), PublishError> {
 }
 
 /// Answers the questions of other members until the hub closes.
-async fn answer(mut bot: Member, name: Name) -> Result<(), PublishError> {
+async fn answer(mut bot: Member) -> Result<(), PublishError> {
     let started = Instant::now();
     while let Some(delivery) = bot.recv().await {
         let answer = match delivery {
             // A bot receives its own messages, too. One that answered them would never stop.
-            Delivery::Event(event) if event.subject() == name.as_str() => continue,
+            Delivery::Event(event) if event.member() == Some(bot.id()) => continue,
             Delivery::Event(event) if event.kind() == EventKind::Message => {
                 match event.text().trim() {
                     "!uptime" => format!("up for {} s", started.elapsed().as_secs()),
@@ -98,6 +98,7 @@ async fn answer(mut bot: Member, name: Name) -> Result<(), PublishError> {
             // A question may be among the missed lines.
             Delivery::Gap { missed } => format!("I missed {missed} lines, ask again"),
             Delivery::Closed(_) => break,
+            _ => continue,
         };
         match bot.publish(&answer) {
             // The hub closed between the question and the answer.

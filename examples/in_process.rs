@@ -60,6 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             // Not an error: a slow reader continues, and knows how much it missed.
             Delivery::Gap { missed: n } => missed += n,
             Delivery::Closed(reason) => closed = Some(reason),
+            _ => {}
         }
     }
     println!("slow: {received} received, {missed} missed");
@@ -86,6 +87,7 @@ async fn read_in_batches(mut member: Member) -> Read {
                 Delivery::Event(_) => read.received += 1,
                 Delivery::Gap { missed } => read.missed += missed,
                 Delivery::Closed(reason) => assert_eq!(reason, LeaveReason::Closed),
+                _ => {}
             }
         }
     }

@@ -280,8 +280,13 @@ mod take_batch {
         input.send("/nonsense").unwrap();
         run_until_idle().await;
         let (batch, notices) = taken.try_recv().unwrap();
-        assert!(batch.is_empty());
-        assert_eq!(notices, "* unknown command /nonsense, /help lists them\n");
+        assert_eq!(notices, "");
+        let [direct] = batch.directs() else {
+            panic!("{batch:?} has one notice");
+        };
+        assert_eq!(batch.len(), 1);
+        assert_eq!(direct.sender(), None);
+        assert_eq!(direct.text(), "unknown command /nonsense, /help lists them");
         hub.close();
         run_until_idle().await;
         let (batch, notices) = taken.try_recv().unwrap();

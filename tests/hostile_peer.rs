@@ -5,7 +5,7 @@ use chat_core::session::{Naming, SessionConfig};
 use chat_core::transport::{
     DeliverHalf, Feed, Inbox, IoTransport, ReceiveHalf, Received, Transport,
 };
-use chat_core::{Delivery, Hub, HubConfig, LeaveReason};
+use chat_core::{Delivery, Hub, HubConfig, LeaveReason, RemovalReason};
 use chat_tests::history::Record;
 use chat_tests::memory::{CAPACITY, Peer, asking, hub, join, run_until_idle, spawn};
 use std::io;
@@ -64,7 +64,7 @@ mod unnamed_peer {
         peer.send_line("ghost").await;
         peer.send_line("I am here").await;
         assert_eq!(peer.ended().await, LeaveReason::Nameless);
-        assert_eq!(hub.position(), 0, "no arrival and no message");
+        assert_eq!(hub.position().number, 0, "no arrival and no message");
     }
 }
 
@@ -158,7 +158,7 @@ mod removed_member {
         config.announce_up_to = Some(0);
         let hub = Hub::new(config);
         let mut removed = join(&hub, "removed");
-        hub.leave(removed.id(), LeaveReason::Kicked).unwrap();
+        hub.remove(removed.id(), RemovalReason::Kicked).unwrap();
         let writer = join(&hub, "writer");
         for _ in 0..10_000 {
             writer.publish("the log moves on").unwrap();

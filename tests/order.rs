@@ -1,9 +1,11 @@
 //! Total order: many members publish, join, leave and rename concurrently, and the history checker
 //! compares the records of all members.
 
-use chat_core::{Hub, HubConfig, JoinError, LeaveReason, Member, PublishError, TryRecvError};
+use chat_core::{
+    Hub, HubConfig, JoinError, LeaveReason, Member, PublishError, RemovalReason, TryRecvError,
+};
 use chat_tests::history::{Checked, History, Published, ReadMethod, Record};
-use chat_tests::memory::{DEADLINE, join, join_with_roster, rename};
+use chat_tests::memory::{DEADLINE, hub_starting_at, join, join_with_roster, rename};
 use chat_tests::within;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
@@ -47,10 +49,7 @@ async fn publish(hub: Hub, number: usize) -> History {
             yield_now().await;
         }
     }
-    published.left(
-        hub.leave(member.id(), LeaveReason::Left)
-            .expect("the member is present"),
-    );
+    published.left(hub.leave(member.id()).expect("the member is present"));
     record.read_to_end(&mut member).await;
     history.add(record);
     history.add_published(published);
@@ -92,7 +91,7 @@ async fn join_and_leave(hub: Hub, number: usize, stop: Arc<AtomicBool>) -> Histo
         history.add_roster(hub.roster(usize::MAX));
         if round % 2 == 0 {
             published.left(
-                hub.leave(member.id(), LeaveReason::Kicked)
+                hub.remove(member.id(), RemovalReason::Kicked)
                     .expect("the member is present"),
             );
         }
@@ -165,7 +164,7 @@ mod total_order {
         let stats = hub.stats();
         assert_eq!(stats.gaps, 0, "the log holds all events");
         // All events but the arrivals before the last reader joined.
-        assert!(checked.events as u64 >= stats.position - READERS as u64);
+        assert!(checked.events as u64 >= stats.position.number - READERS as u64);
         assert!(checked.deliveries >= READERS * PUBLISHERS * LINES);
         assert!(checked.rosters > READERS, "{checked:?}");
     }
@@ -204,7 +203,7 @@ mod total_order {
         history.add(record);
         let checked = history.check().unwrap();
         assert_eq!(checked.events, PUBLISHERS * (LINES + 2));
-        assert_eq!(hub.stats().position, 1 + checked.events as u64);
+        assert_eq!(hub.stats().position.number, 1 + checked.events as u64);
     }
 }
 
@@ -237,7 +236,7 @@ mod batch {
         let mut runs = 0;
         for at in (0..events.len()).filter(first) {
             for (run, event) in events[at..at + 10].iter().enumerate() {
-                assert_eq!(event.sender(), events[at].sender());
+                assert_eq!(event.subject(), events[at].subject());
                 assert_eq!(event.text(), (run + 1).to_string());
             }
             runs += 1;
@@ -249,19 +248,19 @@ mod batch {
     fn is_refused_whole_without_numbers() {
         let texts = ["one", "two", "three"];
         for (numbers, enough) in [(2, false), (3, true)] {
-            let hub = Hub::starting_at(HubConfig::default(), u64::MAX - 1 - numbers);
+            let hub = hub_starting_at(HubConfig::default(), u64::MAX - 1 - numbers);
             let alice = join(&hub, "alice");
-            let first = hub.position();
+            let first = hub.position().number;
             let published = hub.publish_many(alice.id(), &texts);
             match enough {
                 true => assert_eq!(published, Ok(first..u64::MAX)),
-                false => assert_eq!(published, Err(PublishError::Closed)),
+                false => assert_eq!(published.unwrap_err().reason, PublishError::Closed),
             }
             assert_eq!(hub.is_closed(), !enough);
             let stats = hub.stats();
             let expected = if enough { 3 } else { 0 };
             assert_eq!(stats.published, expected);
-            assert_eq!(stats.position, first + expected);
+            assert_eq!(stats.position.number, first + expected);
         }
     }
 }
@@ -272,21 +271,21 @@ mod numbers {
     #[test]
     fn exhaustion_closes_the_hub() {
         for left_over in 0..4 {
-            let hub = Hub::starting_at(HubConfig::default(), u64::MAX - 3 - left_over);
+            let hub = hub_starting_at(HubConfig::default(), u64::MAX - 3 - left_over);
             let mut alice = join(&hub, "alice");
             let bob = join(&hub, "bob");
             let numbers: Vec<_> = (0..).map_while(|_| bob.publish("hi").ok()).collect();
             assert_eq!(numbers.last(), Some(&(u64::MAX - 1)));
             assert!(hub.is_closed());
             drop(bob);
-            assert_eq!(hub.position(), u64::MAX);
+            assert_eq!(hub.position().number, u64::MAX);
             let mut record = Record::of(&alice);
             record.catch_up(&mut alice);
             assert_eq!(record.check(), Ok(()));
             assert_eq!(record.closed(), Some(LeaveReason::Closed));
         }
         // The same for a departure without a free number.
-        let hub = Hub::starting_at(HubConfig::default(), u64::MAX - 1);
+        let hub = hub_starting_at(HubConfig::default(), u64::MAX - 1);
         drop(join(&hub, "alice"));
         assert!(hub.is_closed());
         let refused = hub.join("alice".parse().unwrap());

@@ -57,7 +57,7 @@ impl Writer {
 
     /// Publishes until the slow member is behind by this percentage of the log.
     fn leave_behind(&mut self, slow: &Member, percent: u64) {
-        let behind = self.member.position() - slow.position();
+        let behind = self.member.position().number - slow.position().number;
         self.publish((self.capacity * percent / 100) - behind);
     }
 }

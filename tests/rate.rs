@@ -6,7 +6,7 @@ use chat_core::session::{Rate, SessionConfig};
 use chat_core::transport::{
     DeliverHalf, Feed, Inbox, IoTransport, ReceiveHalf, Received, Transport, memory,
 };
-use chat_core::{Delivery, EventKind, Hub, HubConfig, LeaveReason, Member};
+use chat_core::{Delivery, EventKind, Hub, HubConfig, LeaveReason, Member, RemovalReason};
 use chat_server::{Incoming, Listener, ServerConfig, serve};
 use chat_tests::memory::{CAPACITY, Peer, join, run_until_idle, spawn};
 use proptest::prelude::*;
@@ -267,7 +267,7 @@ mod departure {
         let id = id.expect("the peer is a member");
         let before = messages(&mut observer).len();
         assert_eq!(before, 20);
-        hub.leave(id, LeaveReason::Kicked)
+        hub.remove(id, RemovalReason::Kicked)
             .expect("the peer is a member");
         peer.half_close().await;
         let received = peer.rest().await;

@@ -4,9 +4,10 @@
 
 use chat_core::{
     Batch, EventKind, Hub, HubConfig, JoinError, LeaveReason, Member, Name, PublishError,
+    RemovalReason,
 };
 use chat_tests::history::{History, Published, ReadMethod, Record};
-use chat_tests::memory::{DEADLINE, join, join_with_roster};
+use chat_tests::memory::{DEADLINE, hub_starting_at, join, join_with_limit, join_with_roster};
 use chat_tests::within;
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -52,8 +53,8 @@ async fn read(mut member: Member, mut record: Record, pattern: ReadPattern) -> H
             let mut batch = Batch::default();
             while member.recv_many(&mut batch).await > 0 {
                 record.push_batch(&batch);
-                let next = member.position().saturating_add(events);
-                while hub.position() < next && !hub.is_closed() {
+                let next = member.position().number.saturating_add(events);
+                while hub.position().number < next && !hub.is_closed() {
                     yield_now().await;
                 }
             }
@@ -90,7 +91,10 @@ async fn publish(mut member: Member, mut record: Record) -> History {
         match member.hub().publish_many(member.id(), &texts) {
             Ok(numbers) => published.push_many(numbers, &texts),
             Err(refused) => {
-                assert_eq!(refused, PublishError::Closed);
+                assert_eq!(
+                    (refused.published, refused.reason),
+                    (0, PublishError::Closed)
+                );
                 break;
             }
         }
@@ -117,7 +121,7 @@ fn contested_name(number: usize) -> Name {
 async fn compete(hub: Hub, number: usize) -> History {
     let mut history = History::new();
     for round in number.. {
-        let (mut member, roster) = match hub.join_with_roster(contested_name(round), usize::MAX) {
+        let (mut member, roster) = match join_with_limit(&hub, contested_name(round), usize::MAX) {
             Ok(joined) => joined,
             Err(JoinError::NameTaken) => {
                 yield_now().await;
@@ -128,7 +132,11 @@ async fn compete(hub: Hub, number: usize) -> History {
                 break;
             }
         };
-        assert_eq!(roster.position, member.position(), "joining is one point");
+        assert_eq!(
+            roster.position.number,
+            member.position().number,
+            "joining is one point"
+        );
         history.add_roster(roster);
         let (mut record, mut published) = (Record::of(&member), Published::of(&member));
         for text in ["one", "two"] {
@@ -142,7 +150,7 @@ async fn compete(hub: Hub, number: usize) -> History {
             yield_now().await;
         }
         if round % 3 == 0
-            && let Ok(end) = hub.leave(member.id(), LeaveReason::Left)
+            && let Ok(end) = hub.leave(member.id())
         {
             published.left(end);
             assert_eq!(member.publish("too late").ok(), None);
@@ -163,7 +171,7 @@ async fn remove_members(hub: Hub) -> u64 {
             break;
         }
         let found = hub.find(&contested_name(round));
-        let left = found.map(|id| hub.leave(id, LeaveReason::Kicked));
+        let left = found.map(|id| hub.remove(id, RemovalReason::Kicked));
         removed += u64::from(left.is_some_and(|left| left.is_ok()));
         yield_now().await;
     }
@@ -206,9 +214,9 @@ async fn run_all(hub: &Hub, close_after: u64) -> RunResult {
         tasks.spawn(compete(hub.clone(), number));
     }
     let removed = tokio::spawn(remove_members(hub.clone()));
-    let end = hub.position().saturating_add(close_after);
+    let end = hub.position().number.saturating_add(close_after);
     let running = async {
-        while hub.position() < end && !hub.is_closed() {
+        while hub.position().number < end && !hub.is_closed() {
             let roster = hub.roster(usize::MAX);
             if !hub.is_closed() {
                 history.add_roster(roster);
@@ -236,7 +244,7 @@ async fn run_all(hub: &Hub, close_after: u64) -> RunResult {
 fn hub(log_bytes: usize, first: u64) -> Hub {
     let mut config = HubConfig::default();
     (config.log_bytes, config.max_text) = (log_bytes, 64);
-    Hub::starting_at(config, first)
+    hub_starting_at(config, first)
 }
 
 /// Checks the promises that hold for any number of missed events.
@@ -272,7 +280,7 @@ mod total_order {
         let count =
             |is: fn(EventKind) -> bool| observed.iter().filter(|kind| is(**kind)).count() as u64;
         let present = (READ_PATTERNS.len() + PUBLISHERS) as u64 + 1;
-        assert_eq!(observed.len() as u64, stats.position - present);
+        assert_eq!(observed.len() as u64, stats.position.number - present);
         assert_eq!(count(|kind| kind == EventKind::Message), stats.published);
         assert_eq!(
             count(|kind| kind == EventKind::Left(LeaveReason::Kicked)),
@@ -302,7 +310,11 @@ mod total_order {
             let result = run_all(&hub, u64::MAX).await;
             check(&hub, &result);
             // Up to three numbers are left when a batch needed more.
-            assert!(hub.position() > u64::MAX - 4, "{}", hub.position());
+            assert!(
+                hub.position().number > u64::MAX - 4,
+                "{}",
+                hub.position().number
+            );
         }
     }
 }
@@ -328,17 +340,21 @@ mod name {
                     start.wait();
                     for round in 0..TIMES {
                         let (member, roster) = loop {
-                            match hub.join_with_roster(name.clone(), usize::MAX) {
+                            match join_with_limit(&hub, name.clone(), usize::MAX) {
                                 Ok(joined) => break joined,
                                 Err(refused) => assert_eq!(refused, JoinError::NameTaken),
                             }
                         };
-                        assert_eq!(roster.position, member.position(), "joining is one point");
+                        assert_eq!(
+                            roster.position.number,
+                            member.position().number,
+                            "joining is one point"
+                        );
                         assert_eq!(roster.total, 2, "one other member and the holder");
                         rosters.add_roster(roster);
                         match (round + number) % 2 {
                             0 => drop(member),
-                            _ => drop(hub.leave(member.id(), LeaveReason::Left).unwrap()),
+                            _ => drop(hub.leave(member.id()).unwrap()),
                         }
                     }
                     rosters

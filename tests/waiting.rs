@@ -1,7 +1,9 @@
 //! Waiting reads: every waiting member is woken, a stream delivers its remainder after a departure
 //! or a close, and dropping a wait loses nothing.
 
-use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Member, TryRecvError};
+use chat_core::{
+    Batch, Delivery, Hub, HubConfig, LeaveReason, Member, RemovalReason, TryRecvError,
+};
 use chat_tests::history::{History, ReadMethod, Record};
 use chat_tests::memory::{CAPACITY, DEADLINE, Peer, asking, hub, join};
 use chat_tests::{poll_once, within};
@@ -98,7 +100,7 @@ mod wake_up {
             for (id, wait) in ids.into_iter().zip(waits) {
                 // This member waits now, with all remaining members.
                 yield_now().await;
-                hub.leave(id, LeaveReason::Kicked).unwrap();
+                hub.remove(id, RemovalReason::Kicked).unwrap();
                 let record = within(DEADLINE, "removal", wait).await.unwrap();
                 assert_eq!(record.closed(), Some(LeaveReason::Kicked));
                 assert_eq!(record.check(), Ok(()));
@@ -125,7 +127,7 @@ mod stream {
                     yield_now().await;
                 }
                 if line == 5_000 {
-                    hub.leave(removed.id(), LeaveReason::Kicked).unwrap();
+                    hub.remove(removed.id(), RemovalReason::Kicked).unwrap();
                 }
             }
             hub.close();
@@ -135,7 +137,7 @@ mod stream {
                 let record = read(member, method).await;
                 assert_eq!(record.closed(), Some(LeaveReason::Closed));
                 assert_eq!(record.missed() > 0, overrun);
-                assert_eq!(record.next(), hub.stats().position);
+                assert_eq!(record.next(), hub.stats().position.number);
                 history.add(record);
             }
             let fast = fast.await.unwrap();
@@ -155,7 +157,7 @@ mod stream {
         let mut ann = join(&hub, "ann");
         ann.publish("one").unwrap();
         let bob = join(&hub, "bob");
-        let end = hub.leave(ann.id(), LeaveReason::Kicked).unwrap();
+        let end = hub.remove(ann.id(), RemovalReason::Kicked).unwrap();
         bob.publish("after the removal").unwrap();
         let mut record = Record::of(&ann);
         assert_eq!(record.catch_up(&mut ann), TryRecvError::Ended);
@@ -176,7 +178,7 @@ mod departed_member {
         let hub = Hub::new(config);
         let mut ann = join(&hub, "ann");
         let bob = join(&hub, "bob");
-        assert_eq!(hub.leave(ann.id(), LeaveReason::Kicked), Ok(0));
+        assert_eq!(hub.remove(ann.id(), RemovalReason::Kicked), Ok(0));
         for _ in 0..10_000 {
             bob.publish("hi").unwrap();
         }
@@ -192,7 +194,7 @@ mod departed_member {
         let mut ann = join(&hub, "ann");
         let bob = join(&hub, "bob");
         bob.publish("hi").unwrap();
-        hub.leave(ann.id(), LeaveReason::Kicked).unwrap();
+        hub.remove(ann.id(), RemovalReason::Kicked).unwrap();
         for _ in 0..10_000 {
             bob.publish("hi").unwrap();
         }

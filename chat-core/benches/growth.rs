@@ -11,7 +11,7 @@
 //! level, but for the caches that it outgrows: where it matters, members are gone through in an
 //! order that has nothing to do with where they are, as in a hub that has stood for a while.
 
-use chat_core::{Hub, HubConfig, Member, Name};
+use chat_core::{Hub, HubConfig, JoinOptions, Member, Name};
 use cpu_time::{ProcessTime, ThreadTime};
 use std::fs::{File, read_to_string};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -190,7 +190,9 @@ fn members(sheet: &mut Sheet) {
     sheet.each("roster, per name", spent(list), rosters * size);
     let list = || {
         for _ in 0..rosters {
-            let joined = hub.join_with_roster(one_more.clone(), size);
+            let mut options = JoinOptions::new(one_more.clone());
+            options.roster = size;
+            let joined = hub.join_with(options);
             black_box(joined).expect("the name is free and the hub open");
         }
     };
@@ -333,7 +335,7 @@ fn longest_wait(hub: &Hub, work: impl FnOnce()) -> Duration {
             let mut longest = Duration::ZERO;
             while !done.load(SeqCst) {
                 let start = Instant::now();
-                black_box(hub.position());
+                black_box(hub.position().number);
                 longest = longest.max(start.elapsed());
                 started.store(true, SeqCst);
                 // Else the lock would hardly ever be free for the work.

@@ -208,7 +208,7 @@ fn our_hub(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> OurHub {
     OurHub(join(&hub, 0))
 }
 
-const CLOSED: chat_core::Delivery<chat_core::EventRef<'static>> =
+const CLOSED: chat_core::DeliveryRef<'static> =
     chat_core::Delivery::Closed(chat_core::LeaveReason::Closed);
 
 fn tokio_broadcast(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> Broadcast {

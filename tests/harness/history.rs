@@ -37,7 +37,7 @@ impl Published {
     /// An empty list of a member that has not published yet.
     pub fn of(member: &Member) -> Self {
         Self {
-            from: member.position(),
+            from: member.position().number,
             texts: Vec::new(),
             until: u64::MAX,
         }
@@ -201,7 +201,7 @@ impl History {
             return Err(format!("{event:?} is at the number of a departure"));
         }
         let mut rosters: Vec<_> = self.rosters.iter().collect();
-        rosters.sort_by_key(|roster| roster.position);
+        rosters.sort_by_key(|roster| roster.position.number);
         let mut checked = 0;
         for (at, roster) in rosters.iter().enumerate() {
             let mut present: Vec<_> = roster.names.iter().map(|name| name.as_str()).collect();
@@ -209,8 +209,8 @@ impl History {
                 return Err(format!("{} of {} names", present.len(), roster.total));
             }
             let next = rosters.get(at + 1);
-            let until = next.map_or(u64::MAX, |next| next.position);
-            let mut position = roster.position;
+            let until = next.map_or(u64::MAX, |next| next.position.number);
+            let mut position = roster.position.number;
             for (number, event) in events.range(position..until) {
                 if *number != position {
                     break; // No record has the missing event.
@@ -225,7 +225,7 @@ impl History {
             if present != names {
                 return Err(format!(
                     "at {position} the roster is {names:?}, events since {} lead to {present:?}",
-                    roster.position,
+                    roster.position.number,
                 ));
             }
             checked += 1;
@@ -260,9 +260,9 @@ impl Published {
 /// Applies one event to the list of present members.
 fn apply_event<'a>(present: &mut Vec<&'a str>, event: &'a Event) -> Result<(), String> {
     let broken = |what| Err(format!("{event:?}: {what}; present are {present:?}"));
-    let index = present.iter().position(|name| *name == event.sender());
+    let index = present.iter().position(|name| *name == event.subject());
     match (event.kind(), index) {
-        (EventKind::Arrived, None) => present.push(event.sender()),
+        (EventKind::Arrived, None) => present.push(event.subject()),
         (EventKind::Arrived, Some(_)) => return broken("the member is already present"),
         (_, None) => return broken("the member is not present"),
         (EventKind::Left(_), Some(index)) => drop(present.remove(index)),

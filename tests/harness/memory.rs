@@ -3,7 +3,9 @@
 use crate::within;
 use chat_core::session::{self, Naming, SessionConfig};
 use chat_core::transport::{Transport, memory};
-use chat_core::{Hub, HubConfig, JoinError, LeaveReason, Member, Name, Roster};
+use chat_core::{
+    Hub, HubConfig, JoinError, JoinOptions, LeaveReason, Member, Name, Position, Roster,
+};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
@@ -39,9 +41,23 @@ pub fn join(hub: &Hub, name: &str) -> Member {
         .expect("the name is free and the hub is open")
 }
 
+/// A hub whose first event gets this number.
+pub fn hub_starting_at(mut config: HubConfig, number: u64) -> Hub {
+    config.first = Some(Position { epoch: 1, number });
+    Hub::new(config)
+}
+
+/// A new member with this name, and the names of at most `limit` members.
+pub fn join_with_limit(hub: &Hub, name: Name, limit: usize) -> Result<(Member, Roster), JoinError> {
+    let mut options = JoinOptions::new(name);
+    options.roster = limit;
+    let joined = hub.join_with(options)?;
+    Ok((joined.member, joined.roster))
+}
+
 /// A new member with this chosen name, and the whole roster.
 pub fn join_with_roster(hub: &Hub, name: &str) -> (Member, Roster) {
-    let joined = hub.join_with_roster(chosen(name), usize::MAX);
+    let joined = join_with_limit(hub, chosen(name), usize::MAX);
     joined.expect("the name is free and the hub is open")
 }
 

@@ -6,8 +6,9 @@ mod ops;
 mod reference;
 mod slot;
 
-use chat_core::{Batch, Delivery, Hub, HubConfig, Member, Name, TryRecvError};
+use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Name, RemovalReason, TryRecvError};
 use chat_tests::history::{History, owned_items};
+use chat_tests::memory::{hub_starting_at, join_with_limit};
 use chat_tests::poll_once;
 use ops::{NAMES, Op, ReadMethod, texts};
 use proptest::test_runner::Config;
@@ -54,7 +55,7 @@ impl StateMachineTest for System {
         config.max_text = settings.max_text;
         config.announce_up_to = settings.announce_up_to;
         Self {
-            hub: Hub::starting_at(config, settings.first),
+            hub: hub_starting_at(config, settings.first),
             slots: Vec::new(),
             gaps: (0, 0),
             batch: Batch::default(),
@@ -121,12 +122,12 @@ impl System {
     fn perform(&mut self, model: &Model, op: &Op) -> Outcome {
         match op {
             Op::Join { name, limit } => {
-                let joined = self.hub.join_with_roster(ops::name(name), *limit);
+                let joined = join_with_limit(&self.hub, ops::name(name), *limit);
                 let from = joined.map(|(member, roster)| {
-                    let from = member.position();
+                    let from = member.position().number;
                     assert_eq!(roster, self.hub.roster(*limit), "atomic join");
                     assert_eq!(
-                        roster.position, from,
+                        roster.position.number, from,
                         "atomic join: roster and stream have one position"
                     );
                     self.slots.push(MemberSlot::new(member));
@@ -135,7 +136,12 @@ impl System {
                 Outcome::Joined(from)
             }
             Op::Leave { index, reason } => {
-                Outcome::Left(self.hub.leave(self.slots[*index].id, *reason))
+                let id = self.slots[*index].id;
+                Outcome::Left(match reason {
+                    LeaveReason::Left => self.hub.leave(id),
+                    LeaveReason::Kicked => self.hub.remove(id, RemovalReason::Kicked),
+                    _ => self.hub.remove(id, RemovalReason::Lost),
+                })
             }
             Op::Drop { index, panics } => {
                 let slot = &mut self.slots[*index];
@@ -157,7 +163,10 @@ impl System {
                 let id = self.slots[*index].id;
                 Outcome::Published(match texts[..] {
                     [text] => self.hub.publish(id, text).map(|number| number..number + 1),
-                    _ => self.hub.publish_many(id, &texts),
+                    _ => self.hub.publish_many(id, &texts).map_err(|error| {
+                        assert_eq!(error.published, 0, "no other thread interferes");
+                        error.reason
+                    }),
                 })
             }
             Op::Rename { index, name } => {
@@ -225,7 +234,7 @@ impl System {
             }
             slot.check_item(model, expected, oldest, item);
         }
-        let position = slot.member.as_ref().map(Member::position);
+        let position = slot.member.as_ref().map(|member| member.position().number);
         assert_eq!(
             position,
             Some(slot.next),
@@ -242,7 +251,7 @@ impl System {
         for limit in [usize::MAX, model.events.len() % 4] {
             let roster = self.hub.roster(limit);
             assert_eq!(
-                (roster.position, roster.total),
+                (roster.position.number, roster.total),
                 (model.position(), names.len()),
                 "total order, silence after leave: only events have numbers"
             );
@@ -271,13 +280,13 @@ impl System {
             poll_once(self.hub.closed()).is_ready(),
         );
         assert_eq!(closed, (model.closed, model.closed), "closing");
-        assert_eq!(self.hub.position(), model.position());
+        assert_eq!(self.hub.position().number, model.position());
     }
 
     fn check_stats(&self, model: &Model) {
         let stats = self.hub.stats();
         assert_eq!(
-            (stats.members, stats.published, stats.position),
+            (stats.members, stats.published, stats.position.number),
             (model.present.len(), model.published, model.position())
         );
         assert_eq!(

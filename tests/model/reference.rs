@@ -186,15 +186,14 @@ impl Model {
 
     fn publish(&mut self, index: usize, op: &Op) -> Result<Range<u64>, PublishError> {
         let sanitize = |text: String| text.replace(['\n', '\u{202e}'], "");
-        let texts: Vec<_> = texts(op, self.published)
-            .into_iter()
-            .map(sanitize)
-            .collect();
+        let texts = texts(op, self.published);
         let max = self.settings.max_text;
+        // The length counts before anything is removed.
         if let Some(text) = texts.iter().find(|text| text.len() > max) {
             let len = text.len();
             return Err(PublishError::TooLong { len, max });
         }
+        let texts: Vec<_> = texts.into_iter().map(sanitize).collect();
         if self.closed {
             return Err(PublishError::Closed);
         }

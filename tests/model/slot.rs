@@ -40,7 +40,7 @@ impl MemberSlot {
         Self {
             id: member.id(),
             record: Record::of(&member),
-            next: member.position(),
+            next: member.position().number,
             member: Some(member),
             ended: false,
             waiting: false,
@@ -67,7 +67,7 @@ impl MemberSlot {
                 );
                 let known = model.event(number);
                 assert_eq!(
-                    (event.kind(), event.sender(), event.text(), event.line()),
+                    (event.kind(), event.subject(), event.text(), event.line()),
                     (known.kind, known.sender, &*known.text, &*known.line()),
                     "total order: {number} means the same to all"
                 );
@@ -96,6 +96,7 @@ impl MemberSlot {
                 );
                 self.ended = true;
             }
+            other => panic!("{other:?} is unknown here"),
         }
         self.record.push(item.clone());
     }

@@ -194,7 +194,7 @@ impl ConnectionCheck<'_> {
 
     /// The time at which the observer read an event.
     fn time(&self, number: u64) -> Duration {
-        let at = number - self.outcome.roster.position;
+        let at = number - self.outcome.roster.position.number;
         self.outcome.times[usize::try_from(at).expect("the index fits into usize")]
     }
 

@@ -34,7 +34,7 @@ impl Record {
     pub fn of(member: &Member) -> Self {
         Self {
             member: format!("{:?}", member.id()),
-            from: member.position(),
+            from: member.position().number,
             items: Vec::new(),
         }
     }
@@ -163,7 +163,9 @@ impl Record {
                 Delivery::Closed(_) if at + 1 < self.items.len() => {
                     return broken("an item after the end".into());
                 }
-                Delivery::Closed(_) => {}
+                // It has no number.
+                Delivery::Closed(_) | Delivery::Direct(_) => {}
+                other => return broken(format!("{other:?} is unknown here")),
             }
         }
         Ok(())
@@ -175,6 +177,8 @@ pub fn owned_items(batch: &Batch) -> impl Iterator<Item = Delivery> {
     batch.iter().map(|item| match item {
         Delivery::Event(event) => Delivery::Event(event.to_owned()),
         Delivery::Gap { missed } => Delivery::Gap { missed },
+        Delivery::Direct(direct) => Delivery::Direct(direct.clone()),
         Delivery::Closed(reason) => Delivery::Closed(reason),
+        other => panic!("{other:?} is unknown here"),
     })
 }

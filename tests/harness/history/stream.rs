@@ -57,8 +57,8 @@ impl<'a> Order<'a> {
     /// If the record has a gap, or if an event contradicts the roster.
     pub fn of(record: &'a Record, roster: &'a Roster) -> Result<Self, String> {
         record.check()?;
-        if record.gaps() > 0 || record.from != roster.position {
-            let since = roster.position;
+        if record.gaps() > 0 || record.from != roster.position.number {
+            let since = roster.position.number;
             return Err(format!("{} missed something since {since}", record.member));
         }
         let mut present: Vec<_> = roster.names.iter().map(|name| name.as_str()).collect();
@@ -80,14 +80,14 @@ impl<'a> Order<'a> {
         // The index of the membership of each present member.
         let mut indices: Vec<_> = (0..present.len()).collect();
         for event in record.events() {
-            let at = present.iter().position(|name| *name == event.sender());
+            let at = present.iter().position(|name| *name == event.subject());
             apply_event(&mut present, event)?;
             match (event.kind(), at) {
                 (EventKind::Arrived, _) => {
                     indices.push(order.memberships.len());
                     order
                         .memberships
-                        .push(arrived(event.sender(), event.seq() + 1));
+                        .push(arrived(event.subject(), event.seq() + 1));
                 }
                 (EventKind::Left(reason), Some(at)) => {
                     order.memberships[indices.remove(at)].left = Some((event.seq(), reason));

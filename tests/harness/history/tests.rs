@@ -8,7 +8,7 @@ fn history() -> History {
     let hub = Hub::new(HubConfig::default());
     let mut history = History::new();
     let mut join = |name: &str| {
-        let joined = hub.join_with_roster(name.parse().unwrap(), usize::MAX);
+        let joined = crate::memory::join_with_limit(&hub, name.parse().unwrap(), usize::MAX);
         let (member, roster) = joined.unwrap();
         history.add_roster(roster);
         (Record::of(&member), member)
@@ -154,7 +154,7 @@ mod roster {
         assert_fails("already present", |h| {
             h.rosters[0] = {
                 let mut early = h.rosters[1].clone();
-                early.position = 1;
+                early.position.number = 1;
                 early
             }
         });

@@ -6,9 +6,7 @@ use chat_core::{Hub, HubConfig};
 /// The record of a member that missed nothing, and the roster at its beginning.
 fn observer() -> (Record, Roster) {
     let hub = Hub::new(HubConfig::default());
-    let (mut observer, roster) = hub
-        .join_with_roster("observer".parse().unwrap(), usize::MAX)
-        .unwrap();
+    let (mut observer, roster) = crate::memory::join_with_roster(&hub, "observer");
     let mut record = Record::of(&observer);
     let ann = hub.join("ann".parse().unwrap()).unwrap();
     let bob = hub.join("bob".parse().unwrap()).unwrap();
