@@ -7,6 +7,8 @@ pub(crate) mod event;
 pub(crate) mod ids;
 pub(crate) mod name;
 pub(crate) mod position;
+#[cfg(feature = "serde")]
+mod serde;
 pub(crate) mod stats;
 pub(crate) mod text;
 pub(crate) mod time;
