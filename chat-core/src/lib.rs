@@ -1,12 +1,14 @@
-//! A broadcast hub for lines of text, embeddable and free of sockets: one log of lines, in
-//! which every member is a cursor.
+//! An embeddable broadcast hub for lines of text, without sockets. Each line is stored once, in a
+//! bounded in-memory log; each member is a read cursor into it.
 //!
 //! The entry point is [`Hub`], with [`join`](Hub::join), [`leave`](Hub::leave) and
 //! [`publish`](Hub::publish). A [`Member`] reads as a stream of [`Delivery`], one at a time or
-//! [many](Member::recv_many). Whoever has a connection of any kind makes a member of it by
-//! [`session::run`], over the [`Transport`](transport::Transport) trait; `chat-server` does
-//! so for TCP. With the feature `testkit` there is `chat_core::testkit`, which checks a transport
-//! that you write.
+//! [many](Member::recv_many). A [`Subscriber`] reads the same stream without being a member, a
+//! [`Publisher`] is a member that does not read.
+//!
+//! [`session::run`] makes the peer of a connection a member. The connection can be of any kind, over
+//! the [`Transport`](transport::Transport) trait; the crate `chat-server` provides TCP.
+//! `chat_core::testkit`, behind the feature `testkit`, tests a transport of your own.
 //!
 //! ```
 //! use chat_core::{Delivery, Hub, HubConfig};
@@ -21,15 +23,20 @@
 //! drop(bob); // leaves
 //!
 //! for expected in ["bob has arrived", "bob: hi", "bob has left"] {
-//!     let Some(Delivery::Event(event)) = alice.next().await else { panic!("it is there") };
+//!     let Some(Delivery::Event(event)) = alice.next().await else { panic!("the log holds it") };
 //!     assert_eq!(event.line(), expected);
 //! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! What it promises is written where [`Hub`] is. It is not a queue that survives a restart, not
-//! a cluster, and not a way to reach one member alone.
+//! The documentation of [`Hub`] states its promises. Delivery is at most once, nothing survives the
+//! process, and a hub is not a cluster.
+//!
+//! # Features
+//!
+//! - `testkit`: the module `testkit`, for dev-dependencies.
+//! - `serde`: serialisation of events, kinds, reasons, positions and times.
 
 // What the fuzz targets check, which is run here, too, calls this crate by its name.
 #[cfg(test)]

@@ -6,27 +6,47 @@
 //!
 //! # Protocol
 //!
-//! UTF-8 lines that end with `\n` or `\r\n`.
+//! UTF-8 lines that end with `\n` or `\r\n`. The first token of a line that the session sends decides
+//! its kind: `*` marks a notice to this peer alone, `***` an announcement of the program, `You` and
+//! `Here` the greeting, a token that ends in `:` a message, any other token an arrival, a departure
+//! or a rename. No name can be one of these tokens, and no text contains a line end, so nothing that
+//! a peer sends can start a line of another kind.
 //!
-//! | the session sends | when |
+//! | the session sends | to |
 //! |---|---|
-//! | `* what is your name? (Enter for ADDRESS)` | first, to a peer that is [asked](Naming::Ask) |
-//! | `You are NAME` | first, to a new member |
-//! | `Here now: A, B, C` | next, if there are other members; at most 50 names, then ` and N others` |
-//! | `NAME has arrived`, `NAME has left`, `NAME is now NEW` | to the members |
-//! | `NAME: TEXT` | to all members, the sender included |
-//! | `* …` | notices to this peer alone |
+//! | `* what is your name? (Enter for ADDRESS)` | a peer that is [asked](Naming::Ask), first |
+//! | `You are NAME` | a new member, first |
+//! | `Here now: A, B, C` | a new member, next, if there are other members; at most 50 names, then ` and N others` |
+//! | `NAME has arrived`, `NAME has left` | the other members |
+//! | `NAME is now NEW` | all members |
+//! | `NAME: TEXT` | all members, the sender included |
+//! | `*** TEXT` | all members: an [announcement](Hub::announce) |
+//! | `* NAME tells you: TEXT` | one member: a [direct message](Hub::send) |
+//! | `* N messages skipped` | a peer that is too slow: so many events were evicted from the log before it received them |
+//! | `* N notices skipped` | a peer that is too slow: so many notices found no place to wait |
+//! | `* …` | one peer: the answer to a command, a [notice](Hub::notify) of the program, and at the end the reason |
 //!
-//! | the peer sends | meaning |
+//! | the peer sends | the session does |
 //! |---|---|
-//! | `TEXT` | publish the text |
-//! | `/name NEW`, `/who`, `/help`, `/quit` | the commands |
-//! | `//TEXT` | publish `/TEXT` |
-//! | `/anything else` | nothing; the peer receives a notice |
+//! | `TEXT` | publishes the text |
+//! | `//TEXT` | publishes `/TEXT` |
+//! | `/name NEW` | renames the member, or answers `* name refused: …` |
+//! | `/who` | answers `* here now: A, B, C`, at most 50 names |
+//! | `/help` | answers with the commands |
+//! | `/quit` | answers `* goodbye` and ends |
+//! | `/anything else` | answers that there is no such command, and publishes nothing |
+//! | the end of its input | ends the last line, leaves, delivers what was published before, and ends |
+//!
+//! An answer comes after all events that were published before it, so after the effect of its
+//! command.
+//!
+//! Removed from a text are control characters except tab, Unicode line separators, bidirectional
+//! overrides and isolates, and telnet commands. Bytes that are not UTF-8 become U+FFFD.
 //!
 //! A line longer than [`HubConfig::max_text`](crate::HubConfig::max_text) bytes is rejected as a
-//! whole and the peer receives a notice. If 64 KiB arrive without a line ending, the session
-//! disconnects the peer. The end of the peer's input ends its last line.
+//! whole, and the peer receives a notice. If 64 KiB arrive without a line ending, or twice
+//! `max_text` if that is more, the session disconnects the peer. It also disconnects a peer of a
+//! byte stream that begins with an HTTP request or a TLS handshake.
 //!
 //! # Limits
 //!

@@ -1,4 +1,4 @@
-//! The adapter for whatever can be read and written.
+//! The adapter for byte streams.
 
 use super::{DeliverHalf, ReceiveHalf, Received, Transport};
 use crate::buffer;
@@ -14,15 +14,16 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHa
 
 /// A [`Transport`] of UTF-8 lines over a byte stream: a socket, TLS, a pipe, a serial port.
 ///
-/// It keeps no buffer: it reads into, and writes from, memory that its thread lends it, and
-/// one write takes everything the peer is missing, up to 64 KiB. After each write it flushes.
+/// It has no buffer of its own: it reads into, and writes from, memory that its thread lends it. One
+/// write takes everything that the peer has not received yet, up to 64 KiB. A flush follows each
+/// write.
 #[derive(Debug)]
 pub struct IoTransport<R, W> {
     reader: R,
     writer: W,
 }
 
-/// The [`IoTransport`] that [`IoTransport::new`] makes of a stream.
+/// The [`IoTransport`] of one stream, as [`IoTransport::new`] returns it.
 pub type StreamTransport<T> = IoTransport<ReadHalf<T>, WriteHalf<T>>;
 
 impl<T: AsyncRead + AsyncWrite + Send + 'static> StreamTransport<T> {
@@ -34,8 +35,8 @@ impl<T: AsyncRead + AsyncWrite + Send + 'static> StreamTransport<T> {
 }
 
 impl<R, W> IoTransport<R, W> {
-    /// A transport over a reader and a writer, for streams that have a cheaper way to split,
-    /// such as `TcpStream::into_split`, or two pipes.
+    /// A transport over a reader and a writer: two pipes, or a stream that has a cheaper way to
+    /// split, such as `TcpStream::into_split`.
     pub fn from_halves(reader: R, writer: W) -> Self {
         Self { reader, writer }
     }
@@ -75,7 +76,7 @@ impl<R: AsyncRead + Send + Unpin> ReceiveHalf for Reader<R> {
     }
 }
 
-/// None when it was closed: a pipe has no other way to say so than to be dropped.
+/// `None` after it was closed: a pipe is closed only by dropping it.
 struct Writer<W>(Option<W>);
 
 #[async_trait]

@@ -6,9 +6,9 @@ use tokio::io::DuplexStream;
 /// The hub's end of a [`pair`].
 pub type MemoryTransport = StreamTransport<DuplexStream>;
 
-/// Two ends of a connection: one to run a [session](crate::session) on, and one to speak lines
-/// into and read lines from, as over a socket. Each direction holds at most `capacity` bytes
-/// that were not yet read.
+/// Makes the two ends of a connection: one for a [session](crate::session), and one to write lines to
+/// and read lines from, as with a socket. Each direction holds at most `capacity` bytes that were not
+/// read yet.
 ///
 /// ```
 /// use chat_core::session::{self, SessionConfig};

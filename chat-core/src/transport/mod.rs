@@ -1,13 +1,14 @@
-//! What the hub asks of a connection, and nothing else.
+//! The connections of peers, as a [session](crate::session) uses them.
 //!
-//! A [`Transport`] is one peer's connection. It splits into a half that
-//! [receives](ReceiveHalf) and a half that [delivers](DeliverHalf), and a
-//! [session](crate::session) runs both in one task, so reading never waits for writing. The
-//! session sees to everything that is not I/O: names, commands, order, idle and stalled peers,
-//! limits, orderly endings.
+//! A [`Transport`] is the connection of one peer. It splits into a half that
+//! [receives](ReceiveHalf) and a half that [delivers](DeliverHalf). A session runs both halves in
+//! one task, so reading never waits for writing. The session does everything that is not I/O:
+//! names, commands, order, timeouts, rate limits, graceful endings.
 //!
-//! Anything that is `AsyncRead + AsyncWrite` is a transport by [`IoTransport`]; TCP is
-//! one. [`memory::pair`] is one in memory. For the rest, message by message, it takes this:
+//! A byte stream needs no transport of its own: [`IoTransport`] adapts everything that is
+//! `AsyncRead + AsyncWrite`, such as TCP, TLS or a pipe. [`memory::pair`] makes a connection in
+//! memory. For a connection that carries messages, implement the three traits. They have async
+//! methods, so the implementing crate depends on the crate `async-trait`, too:
 //!
 //! ```
 //! use async_trait::async_trait;
@@ -31,6 +32,12 @@
 //!     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
 //!         let Some(line) = self.0.recv().await else { return Ok(Received::End) };
 //!         inbox.text(&line);
+//!         // What else is available, up to the bound of one call.
+//!         let mut room = inbox.room().saturating_sub(line.len());
+//!         while room > 0 && let Ok(line) = self.0.try_recv() {
+//!             inbox.text(&line);
+//!             room = room.saturating_sub(line.len() + 1);
+//!         }
 //!         Ok(Received::More)
 //!     }
 //! }
@@ -39,12 +46,12 @@
 //! #[async_trait]
 //! impl DeliverHalf for ToPeer {
 //!     async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
-//!         // First the room, then the lines: what waits in the hub costs nothing.
+//!         // First the permit, then the lines: until they are taken, they cost nothing.
 //!         let sender = self.0.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-//!         let room = sender.reserve().await.map_err(io::Error::other)?;
+//!         let permit = sender.reserve().await.map_err(io::Error::other)?;
 //!         let lines = feed.take();
 //!         if !lines.is_empty() {
-//!             room.send(lines);
+//!             permit.send(lines);
 //!         }
 //!         Ok(())
 //!     }
@@ -56,11 +63,27 @@
 //! }
 //! ```
 //!
-//! Whether it keeps the rules that are written below, `chat_core::testkit` finds out, behind the
-//! feature `testkit`.
+//! # Calls of a session
 //!
-//! To have such peers counted and drained together with others, give them to
-//! `chat_server::serve` by a `Listener` of your own.
+//! | method | called | not called |
+//! |---|---|---|
+//! | [`split`](Transport::split) | once, when the session's future is first polled | |
+//! | [`receive`](ReceiveHalf::receive) | again and again, also after the member has left: then its input is discarded | after it returned [`Received::End`] or an error |
+//! | [`deliver`](DeliverHalf::deliver) | whenever there may be something to deliver | after it returned an error |
+//! | [`close`](DeliverHalf::close) | once, after everything was delivered | if the connection was lost, if the peer stalled, or if the session was dropped or panicked |
+//!
+//! At the end, the session drops both halves. That must close the connection, whatever was called
+//! before.
+//!
+//! # Tests
+//!
+//! `chat_core::testkit`, behind the feature `testkit`, checks that a transport follows these rules.
+//! Its argument `connect` can be a closure or the name of a plain `async fn`.
+//!
+//! # Servers
+//!
+//! `chat_server::serve` accepts the peers of any `Listener`, and counts, limits and drains them
+//! together.
 
 mod io;
 pub mod memory;
@@ -72,12 +95,14 @@ pub use io::{IoTransport, StreamTransport};
 use crate::types::event::LeaveReason;
 use async_trait::async_trait;
 
-/// One peer's connection, before its session begins.
+/// The connection of one peer, before its session begins.
 ///
-/// The trait is object safe: a program can have peers of many kinds in one hub.
+/// The trait is object safe: one hub can have peers over transports of many kinds.
 pub trait Transport: Send + 'static {
-    /// The half that receives and the half that delivers. They are used from one task, are
-    /// dropped together when the session ends, and then the connection must be gone.
+    /// Splits the connection into its two halves.
+    ///
+    /// The session uses both from one task and drops them together. When they are dropped, the
+    /// connection must be closed.
     fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>);
 }
 
@@ -87,61 +112,92 @@ impl Transport for Box<dyn Transport> {
     }
 }
 
-/// What [`ReceiveHalf::receive`] came to.
+/// The result of [`ReceiveHalf::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// There may be more: call again.
+    /// There may be more input, so `receive` is to be called again.
     More,
-    /// The peer will send no more.
+    /// The peer will send no more. It still receives what is delivered.
     End,
 }
 
-/// The half that listens to the peer.
+/// The half of a connection that receives from the peer.
 #[async_trait]
 pub trait ReceiveHalf: Send {
-    /// Waits until the peer has sent something, and puts what is there into the inbox.
+    /// Waits until the peer has sent something, and puts what is available into the inbox.
     ///
-    /// What one call puts there is published under one lock with one wake-up, when the call
-    /// returns; so take all that is there, but do not wait for more. Between the calls the
-    /// session may wait, as a member that floods must: do not read ahead.
+    /// The session publishes the input of one call together, which is much cheaper than line by
+    /// line. So take everything that is available, up to [`Inbox::room`] bytes, and do not wait for
+    /// more. The room is the bound of one call: it does not shrink while input is put into the inbox,
+    /// so a transport that takes several messages in one call counts their bytes itself.
     ///
-    /// A call is dropped only when the session ends.
+    /// Between two calls the session may wait, for example for a peer that sends too fast. Do not
+    /// read ahead: input that was not asked for stays in the connection and slows its sender down.
+    ///
+    /// Input of the call that returns [`Received::End`] is published like any other, and an
+    /// unfinished line counts as a line.
     ///
     /// # Errors
     ///
-    /// An error means that the connection broke: the session ends at once, without delivering
-    /// the rest. An orderly end is [`Received::End`].
+    /// An error means that the connection broke. The session ends at once, with
+    /// [`LeaveReason::Lost`], and delivers nothing more. Input that the same call put into the inbox
+    /// is lost: after a last piece of input, return [`Received::More`], and the error from the next
+    /// call. A graceful end is not an error but [`Received::End`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Need not be cancel safe: a call is dropped only when the session ends.
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> std::io::Result<Received>;
 }
 
-/// The half that talks to the peer.
+/// The half of a connection that delivers to the peer.
 #[async_trait]
 pub trait DeliverHalf: Send {
-    /// Takes from the feed what the peer can accept now, and gives it to the peer.
+    /// Takes from the feed what the peer can accept now, and sends it to the peer.
     ///
-    /// It is called when there is something to deliver. Wait for the peer, if need be, *before*
-    /// taking from the feed, by [`Feed::take`], or lend the feed's bytes to a write that does not
-    /// wait, by [`Feed::lend`]: what has not been taken costs nothing and can, at worst, be
-    /// counted as missed. Return after every piece, so that the session sees progress; a
-    /// call in which the peer takes nothing for too long is the end of a stalled peer.
+    /// What was not taken yet costs nothing. If the peer falls too far behind, it is counted as
+    /// missed and the peer is told the number. So wait for the peer *before* taking, in one of two
+    /// ways:
     ///
-    /// A call is dropped only when the session ends.
+    /// - Wait until the peer can accept a message, then call [`Feed::take`] or
+    ///   [`Feed::take_batch`].
+    /// - Lend the bytes to a write that does not wait, by [`Feed::lend`]. A write that takes
+    ///   nothing must have registered the waker of this call, which then waits and lends again. A
+    ///   write may take fewer bytes than the peer could accept: the next call lends the rest.
+    ///
+    /// The session calls this whenever there *may* be something to deliver. If there is nothing,
+    /// `take` returns an empty text, and `lend` returns 0 without calling the write. Return `Ok` then.
+    ///
+    /// Take once per call, and return when the peer has accepted what was taken, so that the session
+    /// sees its progress. A call in which the peer takes nothing for
+    /// [`SessionConfig::stall_timeout`](crate::session::SessionConfig::stall_timeout) ends the
+    /// session of a stalled peer.
     ///
     /// # Errors
     ///
-    /// An error means that the connection broke: nothing more is delivered, and the session ends
-    /// as soon as it has heard what the peer had sent, at most after
-    /// [`SessionConfig::linger`](crate::session::SessionConfig::linger).
+    /// An error means that the connection broke. Nothing more is delivered, and
+    /// [`close`](Self::close) is not called. Input that the peer sent before is still published: the
+    /// session ends when [`ReceiveHalf::receive`] has returned its end or an error, at the latest
+    /// after [`SessionConfig::linger`](crate::session::SessionConfig::linger).
+    ///
+    /// # Cancel safety
+    ///
+    /// Need not be cancel safe: a call is dropped only when the session ends.
     async fn deliver(&mut self, feed: &mut Feed) -> std::io::Result<()>;
 
-    /// Tells the peer that nothing more will come, after everything was delivered, and why.
+    /// Tells the peer that nothing more will come, and why, after everything was delivered.
     ///
-    /// The session then goes on receiving, and ignores it, until the peer ends too or
-    /// [`SessionConfig::linger`](crate::session::SessionConfig::linger) is over: so a peer that is
+    /// It is the last call of this half. The other half goes on receiving, and the session discards
+    /// that input, until the peer has ended its side or
+    /// [`SessionConfig::linger`](crate::session::SessionConfig::linger) is over. So a peer that is
     /// not told costs that time.
+    ///
+    /// It is not called if the connection was lost, if the peer stalled, or if the session was
+    /// dropped or panicked. A call that takes longer than
+    /// [`SessionConfig::stall_timeout`](crate::session::SessionConfig::stall_timeout) is dropped.
     ///
     /// # Errors
     ///
-    /// An error ends the session, as it was about to.
+    /// An error has no effect: the member has left before, and the session ends as it would have.
     async fn close(&mut self, reason: LeaveReason) -> std::io::Result<()>;
 }
