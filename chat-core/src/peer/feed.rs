@@ -79,9 +79,14 @@ impl Feed {
     /// Lends what is to be delivered, whole lines except perhaps for the rest of one, to `write`,
     /// which does not wait and returns how many bytes it took. Returns what `write` returns.
     ///
-    /// One call lends everything that the peer is missing, up to about 64 KiB. What was not taken
-    /// comes again, unless it is evicted from the log meanwhile: then whole lines are missing, and
-    /// the peer is told how many. If there is nothing, `write` is not called, and this returns 0.
+    /// One call lends everything that the peer has not received yet, up to about 64 KiB. What
+    /// `write` did not take comes again, unless it is evicted from the log meanwhile: then whole
+    /// lines are missing, and the peer is told how many. `write` may take fewer bytes than the peer
+    /// could accept.
+    ///
+    /// This returns 0 in two cases. If there is nothing to deliver, `write` is not called, and
+    /// [`deliver`](crate::transport::DeliverHalf::deliver) should return. If `write` took nothing, it
+    /// must have registered a waker, and `deliver` should wait for it and lend again.
     ///
     /// # Errors
     ///

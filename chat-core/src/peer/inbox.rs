@@ -36,8 +36,13 @@ impl<'a> Inbox<'a> {
         }
     }
 
-    /// How many bytes of a stream to read at a time, at most. It is less for a peer whose rate is
-    /// limited; a transport that cannot read less need not care.
+    /// How many bytes to receive in one call of
+    /// [`receive`](crate::transport::ReceiveHalf::receive), at most. It is less for a peer whose
+    /// rate is limited, because the session holds what is beyond the rate. A single message may be
+    /// larger.
+    ///
+    /// The number does not shrink while input is put into the inbox. So a transport that takes
+    /// several pieces or messages in one call counts their bytes itself.
     pub fn room(&self) -> usize {
         match self.meter {
             Some(_) => Meter::READ_BYTES,

@@ -46,6 +46,8 @@ use tokio::time::timeout;
 
 /// Runs every check over a connection that `connect` makes for it; see the [module](self).
 ///
+/// `connect` is a closure, or the name of a plain `async fn connect() -> io::Result<(T, R)>`.
+///
 /// A failed check does not stop the others. The report also contains the errors of `connect`.
 pub async fn check<T: Transport, R: Remote>(
     connect: impl AsyncFnMut() -> io::Result<(T, R)>,
