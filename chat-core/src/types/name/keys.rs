@@ -1,6 +1,6 @@
 //! Keys: what names that count as the same have in common.
 
-use super::marks::is_soft_dotted;
+use super::marks::{ABOVE, is_soft_dotted};
 use std::iter;
 use std::sync::Arc;
 use unicode_normalization::char::canonical_combining_class;
@@ -82,27 +82,23 @@ pub(super) fn settle(mut name: String) -> String {
     name
 }
 
-/// The skeleton of UTS 39 section 4, in which `i` and `j` have no second dot, and `l` with a dot,
-/// to which it reduces `İ`, is `i`.
+/// The skeleton of UTS 39 section 4, in which `i` and `j` have no second dot: İ is `i` with one in
+/// lower case.
 fn look(name: &str) -> String {
     let mut look = String::with_capacity(name.len());
-    // The last letter and its place, unless it has a mark above it.
-    let mut letter = None;
+    // The last letter has a dot, and no mark above it.
+    let mut is_dotted = false;
     for c in skeleton(name) {
-        match (c, letter) {
-            ('\u{307}', Some((at, 'l'))) => look.replace_range(at..=at, "i"),
-            ('\u{307}', Some((_, base))) if is_soft_dotted(base) => {}
-            _ => {
-                match canonical_combining_class(c) {
-                    0 => letter = Some((look.len(), c)),
-                    230 => letter = None,
-                    _ => {}
-                }
-                look.push(c);
-                continue;
-            }
+        if c == '\u{307}' && is_dotted {
+            is_dotted = false;
+            continue;
         }
-        letter = None;
+        match canonical_combining_class(c) {
+            0 => is_dotted = is_soft_dotted(c),
+            ABOVE => is_dotted = false,
+            _ => {}
+        }
+        look.push(c);
     }
     look
 }

@@ -2,8 +2,7 @@
 //! they hold for look-alikes, too.
 
 use super::keys::NameKeys;
-use unicode_normalization::char::is_combining_mark;
-use unicode_script::UnicodeScript;
+use unicode_script::{Script, UnicodeScript};
 use unicode_security::skeleton;
 
 /// Whether the letters are those of the greeting: `You`, `You are`, `Here`, `Here now`.
@@ -37,8 +36,8 @@ pub(super) fn is_prefix(name: &str, keys: &NameKeys) -> bool {
     let (Some(colon), Some(before)) = (colon, chars.next()) else {
         return true;
     };
-    let is_at_home = !colon.script_extension().is_common() && colon.script() == before.script();
-    !is_at_home && !is_combining_mark(colon)
+    let is_at_home = colon.script() != Script::Common && colon.script() == before.script();
+    !is_at_home
 }
 
 /// A digit of any script; 0 and 1 are o and l in keys, or i if read as capitals.

@@ -18,7 +18,7 @@ const MAX_STACK: usize = 4;
 /// The `Canonical_Combining_Class` of marks that strike through a letter.
 const OVERLAY: u8 = 1;
 /// The class of marks above a letter.
-const ABOVE: u8 = 230;
+pub(super) const ABOVE: u8 = 230;
 
 /// Marks that join two letters and are invisible elsewhere: the `Indic_Syllabic_Category`
 /// `Invisible_Stacker`, and the joiner of Tifinagh. Of Unicode 6.3, because RFC 8265 names have no

@@ -179,7 +179,7 @@ mod marks {
 
     #[test]
     fn dot_on_other_letters_is_accepted() {
-        assert_accepted("İvan ċ ż o͘ í\u{307} Į\u{307}");
+        assert_accepted("İvan ċ ż o͘ í\u{307} i\u{310}\u{307} Į\u{307}");
     }
 
     #[test]
@@ -288,7 +288,10 @@ mod forgery {
     #[test]
     fn final_colon_look_alikes_are_refused() {
         // ː is at home in no script, ꓽ in Lisu.
-        assert_refused("bobː|бобː|ꓡꓲꓢꓴː|bobꓽ|bobː.", &NameError::Address);
+        assert_refused(
+            "bobː|бобː|ꓡꓲꓢꓴː|bobꓽ|bobː.|7ː|bob-ː|ːː|ꓽ",
+            &NameError::Address,
+        );
     }
 }
 
@@ -418,6 +421,7 @@ mod same_name {
             // In Turkish İ is the capital of i, elsewhere I.
             "İsmail ismail Ismail ISMAIL",
             "ısı ISI ISİ",
+            "Į\u{307} į Į",
         ] {
             assert_same(names);
         }
@@ -467,6 +471,8 @@ mod same_name {
             "memory:a memory:A",
             "李 季",
             "ılık ilik.x",
+            // The dot is above the accent.
+            "vi\u{301}\u{307} vi\u{301}",
         ] {
             assert_different(pair);
         }
@@ -479,6 +485,8 @@ mod same_name {
         assert_eq!(keys("Ivan"), ["ivan".into(), "lvan".into()]);
         assert_eq!(keys("1A"), ["la".into(), "ia".into()]);
         assert_eq!(keys("I1"), ["il".into(), "ll".into(), "ii".into()]);
+        // Its ו looks like l, but not among Latin capitals.
+        assert_eq!(keys("שלום").len(), 1);
         for c in ('\0'..=char::MAX).filter(|c| c.is_alphanumeric()) {
             for key in NameKeys::of(&c.to_string().into()).iter() {
                 assert_eq!(settle(key.to_string()), **key, "{c}");
