@@ -31,10 +31,6 @@
 //! What it promises is written where [`Hub`] is. It is not a queue that survives a restart, not
 //! a cluster, and not a way to reach one member alone.
 
-// What the fuzz targets check, which is run here, too, calls this crate by its name.
-#[cfg(test)]
-extern crate self as chat_core;
-
 mod buffer;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
