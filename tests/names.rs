@@ -98,12 +98,18 @@ mod rules {
     async fn forging_names_are_refused() {
         let server = Server::start().await;
         let [mut a, mut b] = server.peers().await;
-        let reserved = "You and Here are reserved, and so is what looks like them";
+        let reserved = "You and Here are reserved, and so are names that look like them";
         let beginning = "a name cannot begin with * or /";
         let colon = "a name cannot contain a colon";
         let space = "a name cannot contain white space";
         let long = "a name has at most 32 characters";
-        let address = "a name cannot look like an address, or end as if in a colon";
+        let address = "a name cannot look like an address, or end in a look-alike of a colon";
+        let mark = |c| {
+            let code = u32::from(c);
+            format!(
+                "a mark must be visible and belong to the letter before it, U+{code:04X} cannot be there"
+            )
+        };
         let addressed = a.name().to_owned();
         for (name, why) in [
             ("", "a name cannot be empty"),
@@ -124,7 +130,14 @@ mod rules {
             (&addressed, colon),
             (&addressed.replace(':', "\u{ff1a}"), colon),
             (&addressed.replace(':', "\u{2d0}"), address),
-            (&addressed.replace(':', "\u{903}"), address),
+            (&addressed.replace(':', "\u{903}"), &mark('\u{903}')),
+            (&addressed.replace(':', ";"), address),
+            ("127.0.0.1", address),
+            ("localhost", address),
+            ("ali\u{307}ce", &mark('\u{307}')),
+            ("alice\u{17d2}", &mark('\u{17d2}')),
+            ("\u{301}bob", &mark('\u{301}')),
+            ("eve,alice", "a name cannot contain a comma"),
             ("You", reserved),
             ("you", reserved),
             ("YOU", reserved),
@@ -132,6 +145,7 @@ mod rules {
             ("hERE", reserved),
             ("Y\u{43e}u", reserved), // Cyrillic о
             ("y0u", reserved),
+            ("You.", reserved),
             (&"x".repeat(33), long),
             (&"\u{e9}".repeat(33), long),
             (&"x".repeat(4000), long),
@@ -147,7 +161,6 @@ mod rules {
             '\u{ad}',
             '\u{feff}',
             '\u{3164}',
-            '\u{301}',
             '\u{1f980}',
             '\u{fffd}',
         ] {

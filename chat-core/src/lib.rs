@@ -38,10 +38,6 @@
 //! - `testkit`: the module `testkit`, for dev-dependencies.
 //! - `serde`: serialisation of events, kinds, reasons, positions and times.
 
-// What the fuzz targets check, which is run here, too, calls this crate by its name.
-#[cfg(test)]
-extern crate self as chat_core;
-
 mod buffer;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

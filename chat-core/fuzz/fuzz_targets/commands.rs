@@ -1,5 +1,5 @@
-//! See `chat_core_fuzz::commands`.
+//! Checks [`chat_core::fuzzing::commands`].
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core_fuzz::commands::check(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core::fuzzing::commands::check(data));

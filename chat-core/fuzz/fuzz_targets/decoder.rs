@@ -1,5 +1,5 @@
-//! See `chat_core_fuzz::decoder`.
+//! Checks [`chat_core::fuzzing::decoder`].
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core_fuzz::decoder::check(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core::fuzzing::decoder::check(data));

@@ -1,5 +1,5 @@
-//! See `chat_core_fuzz::event_line`.
+//! Checks [`chat_core::fuzzing::event_line`].
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core_fuzz::event_line::check(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core::fuzzing::event_line::check(data));

@@ -1,5 +1,5 @@
-//! See `chat_core_fuzz::names`.
+//! Checks [`chat_core::fuzzing::names`].
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core_fuzz::names::check(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core::fuzzing::names::check(data));

@@ -1,5 +1,5 @@
-//! See `chat_core_fuzz::sanitize`.
+//! Checks [`chat_core::fuzzing::sanitize`].
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core_fuzz::sanitize::check(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chat_core::fuzzing::sanitize::check(data));

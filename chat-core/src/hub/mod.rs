@@ -23,10 +23,11 @@ use crate::types::ids::{MemberId, SlotId};
 use crate::types::name::Name;
 use crate::types::position::{Position, Resumed, Start};
 use crate::types::stats::{Lag, Roster, Stats};
+use crate::types::text::TooLong;
 use crate::types::time::Timestamp;
 use member::Member;
 use publisher::Membership;
-use shared::{Shared, TooLong};
+use shared::Shared;
 use std::sync::Arc;
 use subscriber::Subscriber;
 

@@ -10,7 +10,7 @@ use crate::types::errors::{PublishError, PublishManyError};
 use crate::types::event::LeaveReason;
 use crate::types::ids::{HubId, MemberId, SlotId};
 use crate::types::position::Position;
-use crate::types::text::sanitize;
+use crate::types::text::{self, TooLong, sanitize};
 use crate::types::time::Timestamp;
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -247,12 +247,7 @@ impl Shared {
 
     /// The text as it may be published.
     pub(crate) fn admit<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, TooLong> {
-        let max = self.config.max_text;
-        // Before it is sanitised, which takes time and can make it shorter.
-        match text.len() {
-            len if len > max => Err(TooLong { len, max }),
-            _ => Ok(sanitize(text)),
-        }
+        text::admit(text, self.config.max_text)
     }
 
     /// Publishes texts that were admitted, and that are at most one batch.
@@ -345,13 +340,6 @@ impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.list.remove(self.key.take());
     }
-}
-
-/// A text is longer than the hub allows.
-#[derive(Debug)]
-pub(crate) struct TooLong {
-    pub(crate) len: usize,
-    pub(crate) max: usize,
 }
 
 impl From<TooLong> for PublishError {

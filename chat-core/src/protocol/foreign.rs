@@ -1,6 +1,6 @@
-//! How HTTP and TLS begin, so that their clients can be turned away.
+//! Recognises HTTP and TLS, so that the session can disconnect their clients.
 
-/// How a byte stream begins; it tells whether the peer speaks another protocol.
+/// The first bytes of a stream. They show whether the peer speaks another protocol.
 #[derive(Debug, Default)]
 pub(crate) struct Opening {
     bytes: [u8; Self::LEN],
@@ -8,21 +8,23 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Enough for the longest method of HTTP, and a space and a slash.
+    /// Enough for the longest method of HTTP, a space and a slash.
     const LEN: usize = 16;
 
+    /// Takes the next bytes of the stream, of which it keeps the first.
     pub(crate) fn see(&mut self, piece: &[u8]) {
         let more = piece.len().min(Self::LEN - self.len);
         self.bytes[self.len..self.len + more].copy_from_slice(&piece[..more]);
         self.len += more;
     }
 
-    /// A handshake record of TLS 1.x.
+    /// Whether the stream begins with a handshake record of TLS 1.x.
     pub(crate) fn is_tls(&self) -> bool {
         self.bytes[..self.len].starts_with(&[0x16, 0x03])
     }
 
-    /// A request whose first line was too long to be seen whole.
+    /// Whether the stream begins like an HTTP request. For a first line that was too long to keep;
+    /// see [`is_http`] for whole ones.
     pub(crate) fn is_http(&self) -> bool {
         let begin = self.bytes[..self.len].trim_ascii_start();
         let method = begin.iter().take_while(|byte| byte.is_ascii_uppercase());
@@ -32,7 +34,7 @@ impl Opening {
     }
 }
 
-/// Whether a line is how HTTP/1 or HTTP/2 begins: a method, a target, a version (RFC 9112, 3).
+/// Whether the line begins HTTP/1 or HTTP/2: a method, a target, a version (RFC 9112, section 3).
 pub(crate) fn is_http(line: &str) -> bool {
     let words: Vec<_> = line.splitn(4, ' ').collect();
     let [method, target, version] = words[..] else {
@@ -49,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn http_is_told_from_talk() {
+    fn http_differs_from_chat() {
         for line in [
             "GET / HTTP/1.1",
             "POST /a?b HTTP/1.0",

@@ -1,8 +1,8 @@
-//! Splits a peer's byte stream into lines, in bounded memory and whatever the chunking.
+//! Splits a peer's byte stream into lines, in bounded memory, however the stream is chunked.
 //!
-//! [`LineDecoder`] is for transports that carry bytes rather than messages. It finds line ends and
-//! takes telnet negotiation out ([RFC 854], [RFC 855]); that a line's bytes are text, and safe to
-//! show, is seen to later.
+//! [`LineDecoder`] is for transports that carry bytes rather than messages. It finds line endings and
+//! removes telnet negotiation ([RFC 854], [RFC 855]). The session decodes and sanitises the bytes of
+//! a line later.
 //!
 //! [RFC 854]: https://www.rfc-editor.org/rfc/rfc854
 //! [RFC 855]: https://www.rfc-editor.org/rfc/rfc855
@@ -21,21 +21,23 @@ const SB: u8 = 250;
 /// Ends a subnegotiation.
 const SE: u8 = 240;
 
-/// What a decoder has found.
+/// A line that the decoder has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
-    /// A line's bytes without its end, of unknown encoding.
+    /// The line's bytes without its ending, of unknown encoding.
     Text(&'a [u8]),
-    /// A line with more bytes than allowed, refused whole: one of these stands for all of it.
+    /// A line with more bytes than allowed. It is refused as a whole, so there is one of these for
+    /// all its bytes.
     TooLong,
 }
 
-/// A peer sent so much without a line end that it is to be cut. The decoder gives nothing more.
+/// The peer sent too much without a line ending, and the session is to disconnect it. The decoder
+/// has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line has no end")]
 pub(crate) struct Endless;
 
-/// Where in a telnet command the stream stands.
+/// The part of a telnet command that the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Telnet {
     Data,
@@ -47,29 +49,30 @@ enum Telnet {
 
 /// Splits a byte stream into lines.
 ///
-/// An unfinished line is kept, at most the longest line's bytes and one more; between lines
-/// nothing is, so an idle peer costs no buffer.
+/// It keeps an unfinished line, at most one byte more than the longest line has. Between lines it
+/// keeps nothing, so an idle peer costs no buffer.
 #[derive(Debug)]
 pub(crate) struct LineDecoder {
     max_line: usize,
     endless: usize,
-    /// Bytes received since the last line end, of telnet commands too.
+    /// Bytes received since the last line ending, those of telnet commands included.
     unended: usize,
-    /// The unfinished line's data: at most `max_line` bytes, and a `\r` that may be part of its end.
+    /// The unfinished line's data: at most `max_line` bytes, and a `\r` that may be part of its
+    /// ending.
     kept: Vec<u8>,
     /// The unfinished line is longer than `max_line`, so nothing of it is kept.
     too_long: bool,
-    /// The stream was cut.
-    ended: bool,
+    /// A line was endless.
+    stopped: bool,
     telnet: Telnet,
 }
 
 impl LineDecoder {
-    /// As many bytes without a line end, telnet commands included, are an [`Endless`] line: far more
-    /// than anybody types or pastes into one line, and little to read and drop.
+    /// This many bytes without a line ending, telnet commands included, are an [`Endless`] line: far
+    /// more than a person types or pastes into one line, and little to read and drop.
     pub(crate) const ENDLESS: usize = 64 * 1024;
 
-    /// A decoder of lines of at most `max_line` bytes, not counting their ends.
+    /// Creates a decoder of lines of at most `max_line` bytes, not counting their endings.
     ///
     /// A line is endless at [`ENDLESS`](Self::ENDLESS) bytes, or at twice `max_line` if that is more.
     pub(crate) fn new(max_line: usize) -> Self {
@@ -83,35 +86,35 @@ impl LineDecoder {
             unended: 0,
             kept: Vec::new(),
             too_long: false,
-            ended: false,
+            stopped: false,
             telnet: Telnet::Data,
         }
     }
 
-    /// Takes the next bytes of the stream and gives `on_line` each line that ends in them.
+    /// Takes the next bytes of the stream and passes each line that ends in them to `on_line`.
     ///
     /// It must
     ///
-    /// 1. give the same for the same bytes, however they are cut into chunks, an error included;
+    /// 1. give the same lines, and the same error, for the same bytes, however they are chunked;
     /// 2. end a line at each `\n`, without it and one `\r` right before it; other `\r` stay;
-    /// 3. take out `IAC` commands before anything else: `IAC IAC` is one byte 255 of text, a `\n`
+    /// 3. remove `IAC` commands before anything else: `IAC IAC` is one byte 255 of text, a `\n`
     ///    within a command ends no line;
     /// 4. give exactly one [`Line::TooLong`], at its end, for a line of more than `max_line` bytes,
     ///    and never take its tail for a line;
-    /// 5. keep no more than an unfinished line, at most `max_line + 1` bytes, and nothing between lines;
+    /// 5. keep only an unfinished line, at most `max_line + 1` bytes, and nothing between lines;
     /// 6. not copy a line that is whole in the chunk;
-    /// 7. stay cut once it was.
+    /// 7. give nothing after an error.
     ///
     /// # Errors
     ///
-    /// [`Endless`] when a line (commands included) goes on for too long, and forever after. The
-    /// lines before it have been given; nothing more will be.
+    /// [`Endless`] when a line, commands included, is too long to be read on, and on each later
+    /// call. The lines before it have been passed on.
     pub(crate) fn push(
         &mut self,
         chunk: &[u8],
         mut on_line: impl FnMut(Line<'_>),
     ) -> Result<(), Endless> {
-        if self.ended {
+        if self.stopped {
             return Err(Endless);
         }
         let mut rest = chunk;
@@ -133,25 +136,25 @@ impl LineDecoder {
         Ok(())
     }
 
-    /// Says that the stream has ended. What is unfinished counts as a line, without a `\r` at its
-    /// end, which may be half of a line end; if nothing is left then, it is no line.
+    /// Ends the stream. An unfinished line counts, without a `\r` at its end, which may be half of a
+    /// line ending; if nothing is left then, there is no line.
     ///
-    /// The decoder is then as new, unless it was cut.
+    /// The decoder is then as new, unless a line was endless.
     pub(crate) fn finish(&mut self, mut on_line: impl FnMut(Line<'_>)) {
         self.telnet = Telnet::Data;
         if self.too_long || !matches!(*self.kept, [] | [b'\r']) {
-            self.give_kept(&mut on_line);
+            self.pass_on_kept(&mut on_line);
         }
         self.reset();
     }
 
-    /// The bytes of memory for what is kept.
+    /// The bytes of memory for the unfinished line.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn kept(&self) -> usize {
         self.kept.capacity()
     }
 
-    /// Takes bytes that hold no command.
+    /// Takes bytes without a telnet command.
     fn data(&mut self, run: &[u8], on_line: &mut impl FnMut(Line<'_>)) -> Result<(), Endless> {
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', run) {
@@ -159,12 +162,12 @@ impl LineDecoder {
             start = end + 1;
             if self.unended == 0 {
                 if tail.len() >= self.endless {
-                    return Err(self.cut());
+                    return Err(self.stop());
                 }
                 on_line(self.judge(tail));
             } else {
                 self.keep(tail)?;
-                self.give_kept(on_line);
+                self.pass_on_kept(on_line);
             }
         }
         self.keep(&run[start..])
@@ -181,7 +184,7 @@ impl LineDecoder {
             (Telnet::Command, b) if NEGOTIATE.contains(&b) => Telnet::Option,
             (Telnet::Subnegotiation, IAC) => Telnet::SubnegotiationCommand,
             (Telnet::SubnegotiationCommand, SE) => Telnet::Data,
-            // `IAC IAC` is a byte 255 of it, and what else could stand here is not defined.
+            // `IAC IAC` is a byte 255 of it; other commands are not defined here.
             (Telnet::Subnegotiation | Telnet::SubnegotiationCommand, _) => Telnet::Subnegotiation,
             (Telnet::Data | Telnet::Command | Telnet::Option, _) => Telnet::Data,
         };
@@ -191,12 +194,12 @@ impl LineDecoder {
     fn count(&mut self, bytes: usize) -> Result<(), Endless> {
         self.unended = self.unended.saturating_add(bytes);
         if self.unended >= self.endless {
-            return Err(self.cut());
+            return Err(self.stop());
         }
         Ok(())
     }
 
-    /// Adds to the unfinished line, or gives it up when it is too long.
+    /// Adds to the unfinished line, or drops it when it is too long.
     fn keep(&mut self, tail: &[u8]) -> Result<(), Endless> {
         self.count(tail.len())?;
         if self.too_long {
@@ -210,7 +213,7 @@ impl LineDecoder {
             return Ok(());
         }
         if len > self.kept.capacity() {
-            // Doubled, as `Vec` does, for peers that send byte by byte, but never past the limit.
+            // Doubled, as `Vec` does, for peers that send byte by byte, but never beyond the limit.
             let capacity = len.max(self.kept.capacity().saturating_mul(2)).min(most);
             self.kept.reserve_exact(capacity - self.kept.len());
         }
@@ -219,7 +222,7 @@ impl LineDecoder {
     }
 
     /// Ends the unfinished line.
-    fn give_kept(&mut self, on_line: &mut impl FnMut(Line<'_>)) {
+    fn pass_on_kept(&mut self, on_line: &mut impl FnMut(Line<'_>)) {
         let too_long = self.too_long;
         let line = self.reset();
         on_line(if too_long {
@@ -238,16 +241,16 @@ impl LineDecoder {
         }
     }
 
-    /// Begins a new line, and gives what was kept of the last one.
+    /// Begins a new line, and returns the data kept of the last one.
     fn reset(&mut self) -> Vec<u8> {
         self.unended = 0;
         self.too_long = false;
         mem::take(&mut self.kept)
     }
 
-    fn cut(&mut self) -> Endless {
+    fn stop(&mut self) -> Endless {
         self.reset();
-        self.ended = true;
+        self.stopped = true;
         Endless
     }
 }

@@ -1,4 +1,4 @@
-//! The rules of `push`, one by one, and against a decoder that takes a byte at a time.
+//! The rules of `push`: one by one, then against a model that sees the whole stream.
 
 use super::*;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ const WILL: u8 = 251;
 const MAX: usize = 4;
 const LIMIT: usize = 16;
 
-/// What came out: `None` is a line too long. Then whether the stream was cut.
+/// The lines, `None` for one that is too long, and whether a line was endless.
 type Decoded = (Vec<Option<Vec<u8>>>, bool);
 
 fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
@@ -19,11 +19,11 @@ fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
             Line::TooLong => None,
         });
     };
-    let mut cut = false;
+    let mut endless = false;
     for chunk in chunks {
-        let given = decoder.push(chunk, &mut on_line);
-        assert!(given.is_err() || !cut, "goes on after the cut");
-        cut |= given.is_err();
+        let pushed = decoder.push(chunk, &mut on_line);
+        assert!(pushed.is_err() || !endless, "goes on after an error");
+        endless |= pushed.is_err();
         let kept = decoder.kept();
         assert!(kept <= MAX + 1, "keeps {kept} bytes");
         let unfinished = decoder.unended > 0 && !decoder.too_long;
@@ -31,10 +31,10 @@ fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
     }
     decoder.finish(&mut on_line);
     assert_eq!(decoder.kept(), 0);
-    (lines, cut)
+    (lines, endless)
 }
 
-/// The rules again, in passes over the whole stream: first what each byte is, then the lines.
+/// The rules again, in passes over the whole stream: first the role of each byte, then the lines.
 fn model(stream: &[u8]) -> Decoded {
     let mut roles = Vec::new();
     let mut at = 0;
@@ -43,7 +43,7 @@ fn model(stream: &[u8]) -> Decoded {
             [IAC, IAC, ..] => (2, Some(IAC)),
             [IAC, WILL..=254, ..] => (3, None),
             [IAC, SB, body @ ..] => {
-                // The first IAC SE, pairs of IAC and another byte passed over.
+                // Up to the first IAC SE; other pairs with IAC are skipped.
                 let (mut i, mut closed) = (0, false);
                 while i < body.len() && !closed {
                     closed = body[i..].starts_with(&[IAC, SE]);
@@ -97,7 +97,7 @@ fn texts(lines: &[&[u8]]) -> Decoded {
 }
 
 #[test]
-fn a_line_ends_at_lf_or_crlf() {
+fn line_ends_at_lf_or_crlf() {
     assert_eq!(
         decode([&b"a\n\nb\r\n\r\nc"[..]]),
         texts(&[b"a", b"", b"b", b"", b"c"])
@@ -109,7 +109,7 @@ fn a_line_ends_at_lf_or_crlf() {
 }
 
 #[test]
-fn what_is_unfinished_counts_as_a_line() {
+fn unfinished_line_counts_at_end() {
     assert_eq!(decode([&b"ab"[..]]), texts(&[b"ab"]));
     assert_eq!(decode([&b"abcd\r"[..]]), texts(&[b"abcd"]));
     assert_eq!(decode([&b"ab\n"[..]]), texts(&[b"ab"]));
@@ -119,7 +119,7 @@ fn what_is_unfinished_counts_as_a_line() {
 }
 
 #[test]
-fn telnet_commands_are_taken_out() {
+fn telnet_commands_are_removed() {
     let negotiation = [b'a', IAC, WILL, b'\n', IAC, 241, b'b', b'\n'];
     assert_eq!(decode([&negotiation[..]]), texts(&[b"ab"]));
     let sub = [b'a', IAC, SB, 1, b'\n', IAC, IAC, SE, IAC, SE, b'b', b'\n'];
@@ -132,7 +132,7 @@ fn telnet_commands_are_taken_out() {
 }
 
 #[test]
-fn a_line_too_long_is_refused_whole_and_once() {
+fn long_line_is_refused_once() {
     let expected = (vec![None, Some(b"ok".to_vec())], false);
     assert_eq!(decode([&b"abcdefghi\nok\n"[..]]), expected);
     assert_eq!(decode([&b"abcd"[..], b"ef", b"ghi\nok\n"]), expected);
@@ -140,13 +140,22 @@ fn a_line_too_long_is_refused_whole_and_once() {
 }
 
 #[test]
-fn the_longest_line_is_accepted_with_either_end() {
+fn controls_count_as_bytes() {
+    // Sanitising would leave nothing of it.
+    let bells = [b"\x07\x07\x07\x07\x07\n\x07\n"].map(|line| &line[..]);
+    let expected = (vec![None, Some(b"\x07".to_vec())], false);
+    assert_eq!(decode(bells), expected);
+    assert_eq!(decode(bells[0].chunks(1)), expected);
+}
+
+#[test]
+fn longest_line_is_accepted() {
     assert_eq!(decode([&b"abcd\nabcd\r\n"[..]]), texts(&[b"abcd", b"abcd"]));
     assert_eq!(decode([&b"abcd"[..], b"\r", b"\n"]), texts(&[b"abcd"]));
 }
 
 #[test]
-fn an_endless_line_cuts_and_stays_cut() {
+fn endless_line_stops_decoder() {
     let line = [b'x'; LIMIT];
     assert_eq!(
         decode([b"a\n", &line[..], b"\nb\n"]),
@@ -162,7 +171,7 @@ fn an_endless_line_cuts_and_stays_cut() {
 }
 
 #[test]
-fn the_limits_are_the_documented_ones() {
+fn limits_are_as_documented() {
     let endless = LineDecoder::ENDLESS;
     let mut decoder = LineDecoder::new(4096);
     assert_eq!(decoder.push(&vec![b'x'; endless - 1], |_| ()), Ok(()));
@@ -179,7 +188,7 @@ fn the_limits_are_the_documented_ones() {
 }
 
 #[test]
-fn a_whole_line_is_not_copied() {
+fn whole_line_is_not_copied() {
     let chunk = b"ab\ncd\n";
     let mut decoder = LineDecoder::new(MAX);
     let mut places = Vec::new();
@@ -192,7 +201,7 @@ fn a_whole_line_is_not_copied() {
 }
 
 #[test]
-fn a_finished_decoder_is_as_new() {
+fn finished_decoder_is_as_new() {
     let mut decoder = LineDecoder::new(MAX);
     for _ in 0..2 {
         let mut lines = 0;
@@ -216,7 +225,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn only_the_bytes_matter(stream in adversarial(), cuts in proptest::collection::vec(0..60usize, 0..12)) {
+    fn chunking_does_not_matter(stream in adversarial(), cuts in proptest::collection::vec(0..60usize, 0..12)) {
         let expected = model(&stream);
         prop_assert_eq!(&decode([&stream[..]]), &expected);
         prop_assert_eq!(&decode(stream.chunks(1)), &expected);

@@ -1,51 +1,77 @@
-//! Names: who is speaking, and why nobody else can seem to.
+//! Member names, and the rules that keep one member from passing for another.
 //!
-//! The first token of a line decides what the line is: `*` begins a notice, `You` and `Here` greet,
-//! a token that ends in `:` is somebody's text, any other is somebody who came, went or changed name.
-//! So that a line cannot be forged by naming oneself well, a name
+//! The first token of a line decides its kind: `*` begins a notice, `You` and `Here` begin the
+//! greeting, a token that ends in `:` is the author of a message, and any other token is the name of
+//! a member that has arrived, left or been renamed. No choice of name may forge a line.
 //!
-//! - has no white space and no control character: it is one token, and moves no terminal;
-//! - does not begin with `*` or `/`, and is not `You` or `Here`;
-//! - does not end in `:`; one that a peer *chose* has none at all, so it is never another's address.
+//! # Every name
 //!
-//! Letters and digits of any script are welcome, as the `UsernameCasePreserved` profile of
-//! [RFC 8265] has them: ASCII punctuation too, but no symbols and nothing invisible; wide and narrow
-//! forms become plain ones, and composed characters are used (NFC). All rules hold for that form,
-//! which is the one that is kept.
+//! - It has no white space and no control character: it is one token, and does not move a terminal.
+//! - It does not begin with `*` or `/`, and does not end in `:`.
+//! - It has letters and digits of any script, and ASCII punctuation, as the `UsernameCasePreserved`
+//!   profile of [RFC 8265] allows: no symbols, nothing invisible. Wide and narrow forms become plain
+//!   ones, and accents are composed (NFC). All rules apply to that form, and the hub keeps it.
+//! - It runs in one direction ([RFC 5893], section 2).
+//! - Each combining mark is visible and belongs to a letter of its script. There are at most four
+//!   nonspacing marks in a row, all different, and none strikes through a letter or adds a second dot
+//!   to an `i` ([UTS 39], section 5.4).
 //!
-//! Names that look alike, by the skeletons of [UTS 39], or that differ in case only count as the
-//! same name. `Name`s are nevertheless equal only if they are the same to the letter.
+//! # A name that a peer chooses
 //!
+//! - It has at most [`MAX_CHARS`](Name::MAX_CHARS) characters, and neither a colon nor a comma, which
+//!   separate an author from the text and names in the roster.
+//! - It does not read like the greeting (`You.`, `Here_now`), like an address (`127.0.0.1`, `unix;3`)
+//!   or like this machine (`localhost`), and does not end in a look-alike of a colon (`bobː`).
+//!
+//! # Names that count as the same
+//!
+//! Two names count as the same if they
+//!
+//! - differ in case only, or
+//! - look alike, by the skeletons of [UTS 39], section 4; in capitals, `1` looks like `I`; or
+//! - differ only in quotes, brackets or punctuation around them: `alice.`, `'alice'`.
+//!
+//! `Name`s are nevertheless equal only if they have the same characters.
+//!
+//! # Unicode tables
+//!
+//! | table | of | Unicode |
+//! |---|---|---|
+//! | allowed characters | `precis-core` | 6.3, which RFC 8265 names; later characters are refused |
+//! | directions, width | `precis-profiles` | as that crate says |
+//! | skeletons | `unicode-security` | 18 |
+//! | normal forms, combining classes | `unicode-normalization` | 18 |
+//! | nonspacing marks | `unicode-properties` | 18 |
+//! | scripts of a mark | `unicode-script` | 18 |
+//! | soft-dotted letters, marks that join letters | this module | 6.3 |
+//!
+//! [RFC 5893]: https://www.rfc-editor.org/rfc/rfc5893#section-2
 //! [RFC 8265]: https://www.rfc-editor.org/rfc/rfc8265#section-3.4
-//! [UTS 39]: https://www.unicode.org/reports/tr39/#Confusable_Detection
+//! [UTS 39]: https://www.unicode.org/reports/tr39/
 
 mod keys;
+mod lookalikes;
+mod marks;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use keys::NameKeys;
-use keys::{looks_like_address, looks_like_prefix};
 
-use std::{
-    borrow::Cow,
-    fmt,
-    net::SocketAddr,
-    str::FromStr,
-    sync::{Arc, LazyLock},
-};
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
 
-use precis_profiles::{
-    UsernameCasePreserved,
-    precis_core::{
-        DerivedPropertyValue, Error, IdentifierClass, StringClass,
-        profile::{Profile, Rules},
-    },
-};
-/// A member's name: one token that cannot be mistaken for anything else in a line.
+use precis_profiles::UsernameCasePreserved;
+use precis_profiles::precis_core::profile::{Profile, Rules};
+use precis_profiles::precis_core::{DerivedPropertyValue, Error, IdentifierClass, StringClass};
+
+/// A member's name: one token that cannot be mistaken for another part of a line.
 ///
 /// [`parse`](str::parse) takes a name that a peer chose: at most [`MAX_CHARS`](Self::MAX_CHARS)
-/// characters and no colon. [`Name::assigned`] takes a name that a program gives a peer, and a
-/// socket address is a name as it is. Cloning is cheap.
+/// characters and no colon. [`Name::assigned`] takes a name that a program gives to a peer, and a
+/// socket address converts into a name. Cloning is cheap.
 ///
 /// ```
 /// use chat_core::{Name, NameError};
@@ -54,51 +80,62 @@ use precis_profiles::{
 /// assert_eq!(name.as_str(), "Zoë");
 /// assert_eq!("no spaces".parse::<Name>(), Err(NameError::WhiteSpace));
 /// assert_eq!("127.0.0.1:1234".parse::<Name>(), Err(NameError::Colon));
+/// assert_eq!("127.0.0.1".parse::<Name>(), Err(NameError::Address));
 /// assert_eq!(Name::assigned("127.0.0.1:1234")?.to_string(), "127.0.0.1:1234");
 /// # Ok::<(), NameError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 
-/// Why a name was refused. Nothing has changed.
+/// The reason why a name was refused. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// There is nothing to call the peer by.
+    /// The name is empty.
     #[error("a name cannot be empty")]
     Empty,
-    /// More characters than a name may have.
+    /// The name is too long.
     #[error("a name has at most {max} characters")]
     TooLong {
-        /// The most it may have.
+        /// The most characters that it may have.
         max: usize,
     },
-    /// Anything with the Unicode property `White_Space`.
+    /// The name has a character with the Unicode property `White_Space`.
     #[error("a name cannot contain white space")]
     WhiteSpace,
-    /// A C0 or C1 control, or DEL.
+    /// The name has a C0 or C1 control, or DEL.
     #[error("a name cannot contain control characters")]
     Control,
-    /// Notices begin with `*`, commands with `/`.
+    /// The name begins like a notice or a command.
     #[error("a name cannot begin with * or /")]
     Beginning,
     /// A chosen name has a colon, or an assigned one ends in it.
     #[error("a name cannot contain a colon")]
     Colon,
-    /// A chosen name could be taken for an address, or for the beginning of what somebody says: it
-    /// has a letter that looks like a colon before what looks like a number, or after Latin ones.
-    #[error("a name cannot look like an address, or end as if in a colon")]
+    /// The name has a comma, which separates names in the roster.
+    #[error("a name cannot contain a comma")]
+    Comma,
+    /// A chosen name looks like an address or this machine, or ends in a look-alike of a colon, like
+    /// the author of a message.
+    #[error("a name cannot look like an address, or end in a look-alike of a colon")]
     Address,
-    /// `You` and `Here` begin the greeting's lines.
-    #[error("You and Here are reserved, and so is what looks like them")]
+    /// The name looks like `You` or `Here`, which begin the greeting.
+    #[error("You and Here are reserved, and so are names that look like them")]
     Reserved,
-    /// A character that RFC 8265 does not allow, or not where it stands.
+    /// RFC 8265 does not allow the character, or not in this place.
     #[error(
         "a name has letters, digits and ASCII punctuation only, U+{:04X} cannot be there",
         u32::from(*.0)
     )]
     NotAllowed(char),
-    /// Against the bidi rule of RFC 5893, without which a name could reorder its line.
+    /// The combining mark is invisible, repeated, one too many, or not of the script of the letter
+    /// before it.
+    #[error(
+        "a mark must be visible and belong to the letter before it, U+{:04X} cannot be there",
+        u32::from(*.0)
+    )]
+    Mark(char),
+    /// The name breaks the bidi rule of RFC 5893, so it could reorder its line.
     #[error("a name has one direction, and begins with a letter if that is from right to left")]
     Direction,
 }
@@ -113,16 +150,16 @@ impl Name {
     /// A name that a transport or program gives to a peer, such as its address.
     ///
     /// It may have colons, but not at its end, and then at most
-    /// [`MAX_ASSIGNED_CHARS`](Self::MAX_ASSIGNED_CHARS) characters. Without a colon it is held to the
-    /// rules of a chosen name, because a peer could choose it.
+    /// [`MAX_ASSIGNED_CHARS`](Self::MAX_ASSIGNED_CHARS) characters. Without a colon the rules of a
+    /// chosen name apply, because a peer could choose it; but it may be an address.
     ///
     /// # Errors
     ///
-    /// [`NameError`] says which rule it is against.
+    /// [`NameError`] says which rule the name breaks.
     pub fn assigned(name: &str) -> Result<Self, NameError> {
         let name = enforce(name)?;
         if !name.contains(':') {
-            return Self::chosen(&name);
+            return Ok(Self::without_colon(&name)?.0);
         }
         check_form(&name, Self::MAX_ASSIGNED_CHARS)?;
         if name.ends_with(':') {
@@ -136,29 +173,32 @@ impl Name {
         &self.0
     }
 
-    /// What identifies the name in a hub: names that share a key count as the same.
+    /// Names that share a key count as the same name.
     pub(crate) fn keys(&self) -> NameKeys {
         NameKeys::of(&self.0)
     }
 
-    /// Checks the rules of a chosen name; `name` is enforced.
-    fn chosen(name: &str) -> Result<Self, NameError> {
-        static RESERVED: LazyLock<[NameKeys; 2]> =
-            LazyLock::new(|| ["You", "Here"].map(|name| NameKeys::of(&name.into())));
-
+    /// Checks the rules of a chosen name, but for the one on addresses; `name` is enforced.
+    fn without_colon(name: &str) -> Result<(Self, NameKeys), NameError> {
         check_form(name, Self::MAX_CHARS)?;
         if name.contains(':') {
             return Err(NameError::Colon);
         }
+        if name.contains(',') {
+            return Err(NameError::Comma);
+        }
         let name = Self(name.into());
         let keys = name.keys();
-        if RESERVED.iter().any(|reserved| reserved.conflict(&keys)) {
+        if lookalikes::is_greeting(&keys) {
             return Err(NameError::Reserved);
         }
-        if keys.iter().any(|key| looks_like_address(key)) || looks_like_prefix(&name.0, &keys) {
+        if lookalikes::is_notice(&keys) {
+            return Err(NameError::Beginning);
+        }
+        if lookalikes::is_prefix(&name.0, &keys) {
             return Err(NameError::Address);
         }
-        Ok(name)
+        Ok((name, keys))
     }
 }
 
@@ -166,7 +206,11 @@ impl FromStr for Name {
     type Err = NameError;
 
     fn from_str(name: &str) -> Result<Self, NameError> {
-        Self::chosen(&enforce(name)?)
+        let (name, keys) = Self::without_colon(&enforce(name)?)?;
+        if lookalikes::is_address(&keys) {
+            return Err(NameError::Address);
+        }
+        Ok(name)
     }
 }
 
@@ -178,13 +222,13 @@ impl TryFrom<&str> for Name {
     }
 }
 
-/// The address as the book shows it, `127.0.0.1:1234` or `[::1]:1234`; an IPv4 peer of an IPv6
+/// The address in the form of the book, `127.0.0.1:1234` or `[::1]:1234`. An IPv4 peer of an IPv6
 /// socket is shown as IPv4.
 impl From<SocketAddr> for Name {
     fn from(addr: SocketAddr) -> Self {
         let name = match addr.ip().to_canonical() {
             ip if ip.is_ipv4() => SocketAddr::new(ip, addr.port()).to_string(),
-            // As it is: it may have a scope, which tells two links apart.
+            // Unchanged: it may have a scope, which tells two links apart.
             _ => addr.to_string(),
         };
         Self(name.into())
@@ -225,9 +269,9 @@ fn check_form(name: &str, max: usize) -> Result<(), NameError> {
     Ok(())
 }
 
-/// The form that RFC 8265 gives a name, which has that form itself.
+/// The form of the name that RFC 8265 prescribes. Enforcing it again changes nothing.
 fn enforce(name: &str) -> Result<Cow<'_, str>, NameError> {
-    /// What normalising may shorten is looked at up to here, to bound the work.
+    /// Normalising can shorten a name, but the work on a longer one is not worth it.
     const MAX_RAW_CHARS: usize = 2 * Name::MAX_ASSIGNED_CHARS;
 
     if name.is_empty() {
@@ -254,10 +298,9 @@ fn enforce(name: &str) -> Result<Cow<'_, str>, NameError> {
     let enforced = profile.normalization_rule(prepared).map_err(refused)?;
     // Composing can take away the neighbour that a character needs: `l·l` with an accent.
     profile.prepare(&*enforced).map_err(refused)?;
-    // An accent at the beginning would be set on the space or the line end before the name.
-    match enforced.chars().next() {
-        Some(c) if !c.is_ascii() && !c.is_alphanumeric() => return Err(NameError::NotAllowed(c)),
-        _ => {}
+    marks::check(&enforced)?;
+    if let Some(c) = enforced.chars().next().filter(|c| !can_begin(*c)) {
+        return Err(NameError::NotAllowed(c));
     }
     if !has_one_direction(&profile, &enforced) {
         return Err(NameError::Direction);
@@ -265,27 +308,19 @@ fn enforce(name: &str) -> Result<Cow<'_, str>, NameError> {
     Ok(enforced)
 }
 
+/// The middle dots between letters cannot.
+fn can_begin(c: char) -> bool {
+    c.is_ascii() || c.is_alphanumeric()
+}
+
 /// The bidi rule, RFC 5893 section 2.
 ///
 /// The library refuses letters after a nonspacing mark, which the rule allows anywhere but at the
-/// beginning; without them Dhivehi and vocalised Arabic and Hebrew have no names. So marks that
-/// follow are left out of what it is asked.
+/// beginning. Dhivehi, and vocalised Arabic and Hebrew, need them, so the check leaves marks out.
 fn has_one_direction(profile: &UsernameCasePreserved, name: &str) -> bool {
-    let satisfies = |s: String| profile.directionality_rule(s).is_ok();
-    if satisfies(name.to_owned()) {
-        return true;
-    }
-    // In no table at hand: what may follow a Hebrew letter, but not stand before it, nor is a digit.
-    let is_mark =
-        |c: char| satisfies(format!("א{c}")) && !satisfies(format!("{c}א")) && !c.is_numeric();
-    let mut chars = name.chars();
-    let first = chars.next();
-    satisfies(
-        first
-            .into_iter()
-            .chain(chars.filter(|&c| !is_mark(c)))
-            .collect(),
-    )
+    let satisfies = |name: String| profile.directionality_rule(name).is_ok();
+    satisfies(name.to_owned())
+        || satisfies(name.chars().filter(|&c| !marks::is_nonspacing(c)).collect())
 }
 
 fn refusal(error: Error, name: &str) -> NameError {
@@ -295,7 +330,7 @@ fn refusal(error: Error, name: &str) -> NameError {
     let needs_neighbour = |c: &char| matches!(class.get_value_from_char(*c), ContextJ | ContextO);
     let culprit = match error {
         Error::BadCodepoint(info) => char::from_u32(info.cp),
-        // Given without a position, for a character whose neighbour is not there at all.
+        // Reported without a position if the character has no neighbour at all.
         Error::Invalid | Error::Unexpected(_) => name.chars().find(needs_neighbour),
     };
     NameError::NotAllowed(culprit.unwrap_or(char::REPLACEMENT_CHARACTER))
