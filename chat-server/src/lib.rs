@@ -18,11 +18,9 @@
 //! # }
 //! ```
 
-mod listener;
-mod options;
-mod origins;
+mod limits;
+mod listeners;
 mod serve;
 
-pub use listener::{BindError, Incoming, Listener, TcpListeners, TcpTransport};
-pub use options::TcpOptions;
+pub use listeners::{BindError, Incoming, Listener, TcpListeners, TcpOptions, TcpTransport};
 pub use serve::{ServerConfig, serve};

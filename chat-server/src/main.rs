@@ -1,11 +1,11 @@
 //! The bundled server.
 
-mod args;
-mod logging;
+mod cli;
 
-use args::Args;
 use chat_core::Hub;
 use chat_server::{BindError, TcpListeners, serve};
+use cli::args::Args;
+use cli::logging;
 use std::error::Error;
 use std::io::Write;
 use std::process::{ExitCode, exit};

@@ -1,7 +1,7 @@
 //! Accepts peers, runs their sessions, drains.
 
-use crate::listener::{Incoming, Listener};
-use crate::origins::{Origins, origin};
+use crate::limits::origins::{Origins, origin};
+use crate::listeners::{Incoming, Listener};
 use chat_core::session::{self, Rate, SessionConfig};
 use chat_core::{Hub, JoinError, LeaveReason};
 use std::future::Future;

@@ -1,0 +1,4 @@
+//! The parts of the binary.
+
+pub(crate) mod args;
+pub(crate) mod logging;

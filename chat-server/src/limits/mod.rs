@@ -1,0 +1,3 @@
+//! Limits by origin.
+
+pub(crate) mod origins;
