@@ -1,0 +1,256 @@
+//! The command line.
+
+mod values;
+
+use chat_core::HubConfig;
+use chat_core::session::{Naming, Rate};
+use chat_server::{ServerConfig, TcpOptions};
+use clap::builder::{BoolishValueParser, Resettable};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use std::env::var_os;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::thread::available_parallelism;
+use std::time::Duration;
+use values::{
+    Limit, MAX_LOG, keepalive, listen_address, number, number_or_off, size, time, timeout,
+};
+
+/// Descriptors that are not for members: for the peers being refused, at most 64 at a time, for the
+/// listening sockets, the runtime and the streams.
+const RESERVE: usize = 128;
+
+/// How many seconds' worth of lines a peer may send at once.
+const BURST: NonZeroU32 = NonZeroU32::new(4).expect("4 is not zero");
+
+/// More than a person types, and still far less than a log.
+const MAX_LINE: u64 = 1 << 20;
+
+const MAX_U32: u64 = u32::MAX as u64;
+
+/// More threads than any machine has cores.
+const MAX_THREADS: u64 = 1024;
+
+/// A chat room on TCP: each line that a peer sends reaches all peers.
+///
+/// Every flag can also be set as an environment variable; an empty one counts as unset. A size is
+/// a number of bytes such as 4096, 64KiB or 8MiB, a time is such as 500ms, 30s or 5m.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "\
+Examples:
+  chat-server                               for this machine alone
+  chat-server --listen '[::]:8000'          for every network: there are no passwords and no TLS
+  chat-server --names ask                   asks each newcomer for a name
+  nc localhost 8000                         joins, as does: chat-client -n alice
+
+SIGTERM or SIGINT ends the server after all peers have received everything that was published
+before. A second signal ends it at once. CHAT_LOG=debug logs more on stderr."
+)]
+pub(crate) struct Args {
+    /// Address to listen at; can be given several times, port 0 picks a free port
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "CHAT_LISTEN",
+        value_delimiter = ',',
+        value_parser = listen_address,
+        default_value = "localhost:8000"
+    )]
+    pub(crate) listen: Vec<String>,
+
+    /// Where a peer's name comes from
+    #[arg(long, env = "CHAT_NAMES", value_enum, default_value_t = Names::Address)]
+    names: Names,
+
+    /// The book's chat to the byte: no names to choose, no roster, commands, notices or idle timeout
+    #[arg(long, env = "CHAT_CLASSIC", value_parser = BoolishValueParser::new())]
+    classic: bool,
+
+    /// Disconnect a peer that sends no line for this long, or "off" [default: 5m, off with --classic]
+    #[arg(long, value_name = "TIME", env = "CHAT_IDLE_TIMEOUT", value_parser = timeout)]
+    idle_timeout: Option<Limit<Duration>>,
+
+    /// Disconnect a peer that takes none of its output for this long, or "off"
+    #[arg(long, value_name = "TIME", env = "CHAT_STALL_TIMEOUT", value_parser = timeout, default_value = "30s")]
+    stall_timeout: Limit<Duration>,
+
+    /// Longest line [default: 4KiB, with --classic 65535]
+    #[arg(long, value_name = "SIZE", env = "CHAT_MAX_LINE", value_parser = size::<usize>(1, MAX_LINE))]
+    max_line: Option<usize>,
+
+    /// Memory for the log of lines; a peer that falls further behind is told how many it missed
+    #[arg(long, value_name = "SIZE", env = "CHAT_LOG_BYTES", value_parser = size::<usize>(1, MAX_LOG), default_value = "8MiB")]
+    log_bytes: usize,
+
+    /// Announce arrivals and departures while there are at most N members
+    #[arg(
+        long,
+        value_name = "N",
+        env = "CHAT_ANNOUNCE_UP_TO",
+        default_value_t = 1000
+    )]
+    announce_up_to: usize,
+
+    /// Delay a sender for at most this long for peers that read slowly, or "off"
+    #[arg(long, value_name = "TIME", env = "CHAT_PATIENCE", value_parser = time, default_value = "5ms")]
+    patience: Limit<Duration>,
+
+    /// Most peers at a time
+    #[arg(long, value_name = "N", env = "CHAT_MAX_PEERS", value_parser = number::<usize>(u64::MAX), default_value = "10000")]
+    max_peers: usize,
+
+    /// Most peers at a time from one address or IPv6 /64, or "off"; loopback is exempt
+    #[arg(long, value_name = "N", env = "CHAT_MAX_PEERS_PER_ADDRESS", value_parser = number_or_off, default_value = "64")]
+    max_peers_per_address: Limit<NonZeroU32>,
+
+    /// Lines a second from each peer, or "off"; 4 seconds' worth at once; loopback is exempt
+    #[arg(long, value_name = "N", env = "CHAT_RATE", value_parser = number_or_off, default_value = "5")]
+    rate: Limit<NonZeroU32>,
+
+    /// Bytes a second from each peer, with --rate
+    #[arg(long, value_name = "SIZE", env = "CHAT_RATE_BYTES", value_parser = size::<u32>(1, MAX_U32), default_value = "16KiB")]
+    rate_bytes: u32,
+
+    /// Disconnect a newcomer that gives no name for this long, with --names ask, or "off"
+    #[arg(long, value_name = "TIME", env = "CHAT_NAME_TIMEOUT", value_parser = timeout, default_value = "60s")]
+    name_timeout: Limit<Duration>,
+
+    /// Probe a peer that has been silent for this long, by TCP keepalive, or "off"
+    #[arg(long, value_name = "TIME", env = "CHAT_KEEPALIVE", value_parser = keepalive, default_value = "60s")]
+    keepalive: Limit<Duration>,
+
+    /// Output that the system accepts ahead of what a peer can receive
+    #[arg(long, value_name = "SIZE", env = "CHAT_SEND_AHEAD", value_parser = size::<u32>(1024, MAX_U32), default_value = "16KiB")]
+    send_ahead: u32,
+
+    /// Threads that serve peers [default: one per core, less one]
+    #[arg(long, value_name = "N", env = "CHAT_THREADS", value_parser = number::<usize>(MAX_THREADS))]
+    threads: Option<usize>,
+
+    /// Time for peers to receive everything at the end, or "off" to wait for all of them
+    #[arg(long, value_name = "TIME", env = "CHAT_GRACE", value_parser = time, default_value = "10s")]
+    grace: Limit<Duration>,
+
+    /// Format of the log on stderr; JSON is one object per line
+    #[arg(long, env = "CHAT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Names {
+    /// Its address, until it sends /name NAME
+    Address,
+    /// Its answer to a question
+    Ask,
+}
+
+/// The format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+impl Args {
+    /// The arguments and environment of this process. Exits if they are invalid.
+    pub(crate) fn read() -> Self {
+        let mut command = without_empty_variables(Self::command());
+        let matches = command.get_matches_mut();
+        // Not clap's own check, which treats the environment like the command line.
+        let given = |flag| matches.value_source(flag) == Some(ValueSource::CommandLine);
+        if given("classic") && given("names") {
+            let error = "--classic and --names exclude each other: no peer chooses a name in the book's chat";
+            command.error(ErrorKind::ArgumentConflict, error).exit();
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// How many threads serve the peers.
+    pub(crate) fn threads(&self) -> usize {
+        // Fan-out is work of the kernel in the sender's time, and the readers need a core as well.
+        let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+        self.threads.unwrap_or((cores - 1).max(1))
+    }
+
+    pub(crate) fn hub_config(&self) -> HubConfig {
+        let mut config = HubConfig::default();
+        config.log_bytes = self.log_bytes;
+        match self.max_line {
+            Some(bytes) => config.max_text = bytes,
+            // The book's `bufio.Scanner` gives up on 64 KiB.
+            None if self.classic => config.max_text = 65_535,
+            None => {}
+        }
+        config.announce_up_to = Some(self.announce_up_to);
+        config.patience = self.patience.0.unwrap_or_default();
+        config
+    }
+
+    /// The socket options of each connection.
+    pub(crate) fn tcp_options(&self) -> TcpOptions {
+        let mut options = TcpOptions::default();
+        options.keepalive = self.keepalive.0;
+        // It also counts against a peer that takes nothing, so it must not be the shorter limit.
+        let stall = self.stall_timeout.0;
+        options.user_timeout = stall.map(|stall| options.user_timeout.unwrap_or(stall).max(stall));
+        options.unsent_bytes = self.send_ahead;
+        options
+    }
+
+    /// How many peers there can be with this number of descriptors, of which some are to refuse
+    /// others.
+    pub(crate) fn max_peers(&self, descriptors: u64) -> usize {
+        let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+        let most = (descriptors - RESERVE.min(descriptors / 2)).max(1);
+        self.max_peers.min(most)
+    }
+
+    /// The configuration of a server with this number of descriptors.
+    pub(crate) fn server_config(&self, descriptors: u64) -> ServerConfig {
+        let mut config = ServerConfig::default();
+        config.max_peers = self.max_peers(descriptors);
+        let per_address = self.max_peers_per_address.0.map(NonZeroU32::get);
+        config.max_peers_per_address = per_address.map_or(usize::MAX, |peers| peers as usize);
+        config.rate = self.rate.0.map(|lines| {
+            let mut rate = Rate::default();
+            rate.lines = lines;
+            rate.burst = lines.saturating_mul(BURST);
+            rate.bytes = NonZeroU32::new(self.rate_bytes).expect("the flag is above 0");
+            rate
+        });
+        config.grace = self.grace.or_forever();
+        let session = &mut config.session;
+        session.classic = self.classic;
+        session.naming = match self.names {
+            Names::Address => Naming::Given,
+            Names::Ask => Naming::Ask,
+        };
+        session.stall_timeout = self.stall_timeout.or_forever();
+        session.name_timeout = self.name_timeout.or_forever();
+        match self.idle_timeout {
+            Some(Limit(limit)) => session.idle_timeout = limit,
+            None if self.classic => session.idle_timeout = None,
+            None => {}
+        }
+        config
+    }
+}
+
+/// The same command, but an environment variable that is set to nothing counts as unset.
+fn without_empty_variables(command: Command) -> Command {
+    command.mut_args(|arg: Arg| {
+        let value = arg.get_env().and_then(var_os);
+        match value.is_some_and(|value| value.is_empty()) {
+            true => arg.env(Resettable::Reset),
+            false => arg,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;
