@@ -1,7 +1,7 @@
 //! Where a transport puts what its peer has sent.
 
 use super::conversation::Conversation;
-use super::rate::Meter;
+use super::meter::Meter;
 use crate::buffer::READ_BYTES;
 use crate::protocol::decoder::{Line, LineDecoder};
 use crate::types::text::{sanitize, sanitize_bytes};

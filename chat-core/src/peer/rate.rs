@@ -1,19 +1,33 @@
-//! How fast a peer may talk: what is beyond that waits, first here, then in its connection.
+//! Rate limits, by the generic cell rate algorithm (ITU-T I.371).
+//!
+//! The only state of a limit is the time at which everything that was taken is earned again, so
+//! nothing has to be refilled and an unused limit needs no timer.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How fast a peer may talk before it is held up by not being read; see
-/// [`SessionConfig::rate`](crate::session::SessionConfig::rate).
+/// Longer than any program runs.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// The time `wait` from `now`, or a time decades ahead if that cannot be represented.
+pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
+    now.checked_add(wait).unwrap_or_else(|| now + NEVER)
+}
+
+/// How fast peers may talk: [`SessionConfig::rate`](crate::session::SessionConfig::rate) for one
+/// peer, [`SharedLimits`](crate::session::SharedLimits) for all peers of one origin.
+///
+/// A session does not read from a peer that is beyond its rate, so its input waits in the
+/// connection and finally at the sender. No line is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rate {
-    /// Lines a second, commands and refused ones included; default 5.
+    /// Lines per second, commands and refused lines included; default 5.
     pub lines: NonZeroU32,
-    /// Lines at once, after a silence; default 20.
+    /// Lines that are accepted at once after a silence; default 20.
     pub burst: NonZeroU32,
-    /// Bytes a second, and at once after a silence; default 16 KiB.
+    /// Bytes per second, and bytes that are accepted at once after a silence; default 16 KiB.
     pub bytes: NonZeroU32,
 }
 
@@ -27,73 +41,153 @@ impl Default for Rate {
     }
 }
 
-/// What one peer has used of its rate, and what it has sent beyond that.
-///
-/// The generic cell rate algorithm (ITU-T I.371), for lines and for bytes: what is used up is a time
-/// that lies ahead, so nothing has to be refilled.
-#[derive(Debug)]
-pub(crate) struct Meter {
-    rate: Rate,
-    /// When the lines, and the bytes, that were taken will have been earned.
-    lines_earned: Instant,
-    bytes_earned: Instant,
-    /// Input that has to wait. Not more than a transport takes at a time.
-    held: Vec<u8>,
-    /// Whether it is messages, each with a line end, and not a byte stream.
-    texts: bool,
+impl Rate {
+    /// The rate of `peers` peers together: each number is multiplied, up to `u32::MAX`.
+    #[must_use]
+    pub fn times(self, peers: NonZeroU32) -> Self {
+        Self {
+            lines: self.lines.saturating_mul(peers),
+            burst: self.burst.saturating_mul(peers),
+            bytes: self.bytes.saturating_mul(peers),
+        }
+    }
 }
 
-impl Meter {
-    /// So much of a byte stream is read at a time from a peer whose rate is limited, as what is
-    /// beyond its rate must be held.
-    pub(crate) const READ_BYTES: usize = 1024;
+/// How often something may happen: `burst` times at once, then once per `period`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Quota {
+    /// How many times at once, after a silence of `burst` periods.
+    pub burst: NonZeroU32,
+    /// The time in which one more is earned.
+    pub period: Duration,
+}
 
+impl Quota {
+    /// A quota of `burst` at once, then one per `period`.
+    pub const fn new(burst: NonZeroU32, period: Duration) -> Self {
+        Self { burst, period }
+    }
+}
+
+/// A [`Quota`], and how much of it is used.
+///
+/// ```
+/// use chat_core::session::{Quota, RateLimiter};
+/// use std::num::NonZeroU32;
+/// use std::time::Duration;
+/// use tokio::time::Instant;
+///
+/// let two = NonZeroU32::new(2).expect("2 is not zero");
+/// let mut connects = RateLimiter::new(Quota::new(two, Duration::from_secs(1)));
+/// let now = Instant::now();
+/// assert!(connects.try_take(now).is_ok());
+/// assert!(connects.try_take(now).is_ok());
+/// let wait = connects.try_take(now).expect_err("the burst is used up");
+/// assert!(connects.try_take(now + wait).is_ok());
+/// ```
+#[derive(Clone, Debug)]
+pub struct RateLimiter {
+    quota: Quota,
+    debt: Debt,
+}
+
+impl RateLimiter {
+    /// A limiter of which nothing is used.
+    pub fn new(quota: Quota) -> Self {
+        let period = quota.period.min(NEVER);
+        Self {
+            quota: Quota { period, ..quota },
+            debt: Debt::new(),
+        }
+    }
+
+    /// Takes one. `now` must not go backwards from call to call.
+    ///
+    /// # Errors
+    ///
+    /// The time until there is one to take, never zero. Nothing was taken.
+    pub fn try_take(&mut self, now: Instant) -> Result<(), Duration> {
+        let ahead = self.quota.period * (self.quota.burst.get() - 1);
+        match self.debt.ready_at(ahead).filter(|at| *at > now) {
+            Some(at) => Err(at - now),
+            None => {
+                self.debt.add(self.quota.period, now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives back the one that was taken last, because it was not used.
+    pub(crate) fn give_back(&mut self) {
+        self.debt.full_at -= self.quota.period;
+    }
+
+    /// Whether nothing is used: a new limiter would be the same.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.debt.full_at <= now
+    }
+}
+
+/// The time at which everything that was taken is earned again.
+#[derive(Clone, Copy, Debug)]
+struct Debt {
+    full_at: Instant,
+}
+
+impl Debt {
+    fn new() -> Self {
+        let full_at = Instant::now();
+        Self { full_at }
+    }
+
+    /// The time from which more may be taken, if debts up to `ahead` are tolerated before.
+    fn ready_at(self, ahead: Duration) -> Option<Instant> {
+        self.full_at.checked_sub(ahead)
+    }
+
+    fn add(&mut self, cost: Duration, now: Instant) {
+        self.full_at = later(self.full_at.max(now), cost);
+    }
+}
+
+/// A [`Rate`], and how much of it is used.
+#[derive(Debug)]
+pub(crate) struct RateUsage {
+    rate: Rate,
+    lines: Debt,
+    bytes: Debt,
+}
+
+impl RateUsage {
     pub(crate) fn new(rate: Rate) -> Self {
-        let now = Instant::now();
         Self {
             rate,
-            lines_earned: now,
-            bytes_earned: now,
-            held: Vec::new(),
-            texts: false,
+            lines: Debt::new(),
+            bytes: Debt::new(),
         }
     }
 
-    /// Counts bytes as taken, and a line if they end one.
-    pub(crate) fn count(&mut self, bytes: usize, ends_line: bool) {
-        let now = Instant::now();
+    /// The time from which more may be taken.
+    pub(crate) fn ready_at(&self) -> Option<Instant> {
+        // The last line of a burst needs room for itself.
+        let lines = Duration::from_secs(1) * (self.rate.burst.get() - 1) / self.rate.lines.get();
+        let bytes = Duration::from_secs(1);
+        self.lines.ready_at(lines).max(self.bytes.ready_at(bytes))
+    }
+
+    /// Takes bytes, and a line if they end one.
+    pub(crate) fn take(&mut self, bytes: usize, ends_line: bool, now: Instant) {
         if ends_line {
             let line = Duration::from_secs(1) / self.rate.lines.get();
-            self.lines_earned = self.lines_earned.max(now) + line;
+            self.lines.add(line, now);
         }
         let bytes = Duration::from_secs_f64(bytes as f64 / f64::from(self.rate.bytes.get()));
-        self.bytes_earned = self.bytes_earned.max(now) + bytes;
+        self.bytes.add(bytes, now);
     }
 
-    /// Until when the next line has to wait, if it has to.
-    pub(crate) fn waits(&self) -> Option<Instant> {
-        let now = Instant::now();
-        // The last line of a burst is to find room for itself.
-        let ahead = Duration::from_secs(1) * (self.rate.burst.get() - 1) / self.rate.lines.get();
-        let lines = self.lines_earned.checked_sub(ahead);
-        let bytes = self.bytes_earned.checked_sub(Duration::from_secs(1));
-        lines.max(bytes).filter(|at| *at > now)
-    }
-
-    pub(crate) fn holds(&self) -> bool {
-        !self.held.is_empty()
-    }
-
-    pub(crate) fn hold(&mut self, input: &[u8]) {
-        self.held.extend_from_slice(input);
-    }
-
-    /// What was held, and whether it is messages.
-    pub(crate) fn release(&mut self) -> (Vec<u8>, bool) {
-        (std::mem::take(&mut self.held), self.texts)
-    }
-
-    pub(crate) fn keeps_texts(&mut self) {
-        self.texts = true;
+    /// Whether nothing is used.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.lines.full_at.max(self.bytes.full_at) <= now
     }
 }

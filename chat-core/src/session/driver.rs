@@ -2,6 +2,7 @@
 
 use crate::hub::Hub;
 use crate::peer::config::SessionConfig;
+use crate::peer::rate::later;
 use crate::peer::shared::Desk;
 use crate::protocol::lines as notices;
 use crate::sync::AtomicBool;
@@ -17,9 +18,6 @@ use tokio::time::{Instant, Sleep};
 
 /// A timer that runs out so much later than it was to has run out while the process stood still.
 const LATE: Duration = Duration::from_millis(2);
-
-/// Longer than any program runs.
-const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// Runs both halves to their end and gives the reason, unless the desk has an earlier one.
 ///
@@ -298,9 +296,4 @@ impl Limits {
 fn let_go(hub: &Hub, desk: &Desk, reason: LeaveReason, goodbye: String) -> Verdict {
     desk.leave_saying(hub, reason, Some(goodbye));
     Verdict::LetGo
-}
-
-/// The time after a while, or a time that nobody lives to see.
-fn later(now: Instant, wait: Duration) -> Instant {
-    now.checked_add(wait).unwrap_or_else(|| now + NEVER)
 }

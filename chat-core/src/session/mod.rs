@@ -31,13 +31,15 @@
 mod driver;
 
 pub use crate::peer::config::{Naming, SessionConfig};
-pub use crate::peer::rate::Rate;
+pub use crate::peer::rate::{Quota, Rate, RateLimiter};
+pub use crate::peer::shared_limits::SharedLimits;
+pub use crate::peer::shutdown::Shutdown;
 
 use crate::hub::Hub;
 use crate::peer::conversation::Conversation;
 use crate::peer::feed::Feed;
 use crate::peer::inbox::Inbox;
-use crate::peer::rate::Meter;
+use crate::peer::meter::Meter;
 use crate::peer::shared::Desk;
 use crate::protocol::decoder::LineDecoder;
 use crate::transport::{DeliverHalf, ReceiveHalf, Received, Transport};

@@ -1,0 +1,44 @@
+//! The graceful shutdown of some of a hub's sessions.
+
+use crate::hub::wait_list::Bell;
+use crate::sync::AtomicU64;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// Ends all sessions that have it in their
+/// [`SessionConfig::shutdown`](crate::session::SessionConfig::shutdown), and leaves their hub open
+/// for others. This is a handle: clones of it are the same shutdown.
+///
+/// Each session ends as if the hub had been closed for its peer alone: it leaves, delivers what
+/// came before that, then `* server is going down`, and closes. Its reason is
+/// [`LeaveReason::Closed`](crate::LeaveReason::Closed).
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// 1 once it is triggered.
+    triggered: AtomicU64,
+    sessions: Bell,
+}
+
+impl Shutdown {
+    /// A shutdown that is not triggered.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the sessions, those that begin later included. Does not wait for them. Does nothing the
+    /// second time.
+    pub fn trigger(&self) {
+        self.shared.triggered.store(1, SeqCst);
+        self.shared.sessions.ring();
+    }
+
+    /// Whether it was triggered.
+    pub fn is_triggered(&self) -> bool {
+        self.shared.triggered.load(SeqCst) == 1
+    }
+}
