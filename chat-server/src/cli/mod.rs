@@ -2,3 +2,5 @@
 
 pub(crate) mod args;
 pub(crate) mod logging;
+pub(crate) mod signals;
+pub(crate) mod startup;

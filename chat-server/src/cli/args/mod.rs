@@ -2,8 +2,9 @@
 
 mod values;
 
+use crate::cli::logging;
 use chat_core::HubConfig;
-use chat_core::session::{Naming, Rate};
+use chat_core::session::{Naming, Quota, Rate};
 use chat_server::{ServerConfig, TcpOptions};
 use clap::builder::{BoolishValueParser, Resettable};
 use clap::error::ErrorKind;
@@ -13,8 +14,10 @@ use std::env::var_os;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::thread::available_parallelism;
 use std::time::Duration;
+use tracing_subscriber::EnvFilter;
 use values::{
-    Limit, MAX_LOG, keepalive, listen_address, number, number_or_off, size, time, timeout,
+    Limit, MAX_LOG, keepalive, listen_address, log_level, number, number_or_off, size, time,
+    timeout,
 };
 
 /// Descriptors that are not for members: for the peers being refused, at most 64 at a time, for the
@@ -23,6 +26,10 @@ const RESERVE: usize = 128;
 
 /// How many seconds' worth of lines a peer may send at once.
 const BURST: NonZeroU32 = NonZeroU32::new(4).expect("4 is not zero");
+
+/// The least number of connections at once from one address, and of renames from one peer.
+const CONNECTS: NonZeroU32 = NonZeroU32::new(64).expect("64 is not zero");
+const RENAMES: NonZeroU32 = NonZeroU32::new(3).expect("3 is not zero");
 
 /// More than a person types, and still far less than a log.
 const MAX_LINE: u64 = 1 << 20;
@@ -47,7 +54,7 @@ Examples:
   nc localhost 8000                         joins, as does: chat-client -n alice
 
 SIGTERM or SIGINT ends the server after all peers have received everything that was published
-before. A second signal ends it at once. CHAT_LOG=debug logs more on stderr."
+before. A second signal ends it at once."
 )]
 pub(crate) struct Args {
     /// Address to listen at; can be given several times, port 0 picks a free port
@@ -100,11 +107,16 @@ pub(crate) struct Args {
 
     /// Most peers at a time
     #[arg(long, value_name = "N", env = "CHAT_MAX_PEERS", value_parser = number::<usize>(u64::MAX), default_value = "10000")]
-    max_peers: usize,
+    pub(crate) max_peers: usize,
 
     /// Most peers at a time from one address or IPv6 /64, or "off"; loopback is exempt
     #[arg(long, value_name = "N", env = "CHAT_MAX_PEERS_PER_ADDRESS", value_parser = number_or_off, default_value = "64")]
     max_peers_per_address: Limit<NonZeroU32>,
+
+    /// Accept one connection per this time from one address, beyond as many at once as it may have
+    /// peers and at least 64, or "off"; loopback is exempt
+    #[arg(long, value_name = "TIME", env = "CHAT_CONNECT_INTERVAL", value_parser = timeout, default_value = "1s")]
+    connect_interval: Limit<Duration>,
 
     /// Lines a second from each peer, or "off"; 4 seconds' worth at once; loopback is exempt
     #[arg(long, value_name = "N", env = "CHAT_RATE", value_parser = number_or_off, default_value = "5")]
@@ -113,6 +125,10 @@ pub(crate) struct Args {
     /// Bytes a second from each peer, with --rate
     #[arg(long, value_name = "SIZE", env = "CHAT_RATE_BYTES", value_parser = size::<u32>(1, MAX_U32), default_value = "16KiB")]
     rate_bytes: u32,
+
+    /// Accept one rename per this time from each peer, beyond 3 at once, or "off"; loopback is exempt
+    #[arg(long, value_name = "TIME", env = "CHAT_RENAME_INTERVAL", value_parser = timeout, default_value = "10s")]
+    rename_interval: Limit<Duration>,
 
     /// Disconnect a newcomer that gives no name for this long, with --names ask, or "off"
     #[arg(long, value_name = "TIME", env = "CHAT_NAME_TIMEOUT", value_parser = timeout, default_value = "60s")]
@@ -133,6 +149,10 @@ pub(crate) struct Args {
     /// Time for peers to receive everything at the end, or "off" to wait for all of them
     #[arg(long, value_name = "TIME", env = "CHAT_GRACE", value_parser = time, default_value = "10s")]
     grace: Limit<Duration>,
+
+    /// Level of the log on stderr, such as debug, or TARGET=LEVEL, several of them with commas
+    #[arg(long, value_name = "LEVEL", env = "CHAT_LOG", value_parser = log_level, default_value = "info")]
+    log_level: String,
 
     /// Format of the log on stderr; JSON is one object per line
     #[arg(long, env = "CHAT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -168,6 +188,10 @@ impl Args {
             command.error(ErrorKind::ArgumentConflict, error).exit();
         }
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    pub(crate) fn log_filter(&self) -> EnvFilter {
+        logging::filter(&self.log_level).expect("the flag was checked")
     }
 
     /// How many threads serve the peers.
@@ -216,6 +240,17 @@ impl Args {
         config.max_peers = self.max_peers(descriptors);
         let per_address = self.max_peers_per_address.0.map(NonZeroU32::get);
         config.max_peers_per_address = per_address.map_or(usize::MAX, |peers| peers as usize);
+        config.connect_rate = self.connect_interval.0.map(|period| {
+            // After a restart all peers of an address come back at once.
+            let most = config.max_peers_per_address.min(config.max_peers);
+            let most = u32::try_from(most).unwrap_or(u32::MAX);
+            let burst = NonZeroU32::new(most).unwrap_or(CONNECTS).max(CONNECTS);
+            Quota::new(burst, period)
+        });
+        config.rename_rate = self
+            .rename_interval
+            .0
+            .map(|period| Quota::new(RENAMES, period));
         config.rate = self.rate.0.map(|lines| {
             let mut rate = Rate::default();
             rate.lines = lines;

@@ -1,9 +1,11 @@
 //! Values of flags: what is accepted, and what a refusal tells.
 
+use crate::cli::logging;
 use bytesize::ByteSize;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 /// The most that [`HubConfig::log_bytes`](chat_core::HubConfig::log_bytes) can be.
 pub(super) const MAX_LOG: u64 = 3 << 30;
@@ -116,5 +118,18 @@ pub(super) fn keepalive(text: &str) -> Result<Limit<Duration>, String> {
     match limit.0.map(|time| time.as_secs()) {
         None | Some(1..=32_767) => Ok(limit),
         Some(_) => Err("write a time from 1s to 9h, or \"off\"".into()),
+    }
+}
+
+/// A level, or directives that name a target and a level each.
+pub(super) fn log_level(text: &str) -> Result<String, String> {
+    // The filter takes a single word that is no level for a target, and logs nothing else.
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_plausible = |word: &str| is_level(word) || word.contains(['=', '[']);
+    match logging::filter(text) {
+        Ok(_) if text.split(',').all(is_plausible) => Ok(text.into()),
+        _ => Err(
+            "write off, error, warn, info, debug or trace, or such as info,chat_core=debug".into(),
+        ),
     }
 }
