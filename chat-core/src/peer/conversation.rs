@@ -2,6 +2,7 @@
 
 use super::config::{Naming, SessionConfig};
 use super::shared::Desk;
+use super::shared_limits::RenameLimits;
 use crate::hub::Hub;
 use crate::protocol::foreign::{Opening, is_http};
 use crate::protocol::lines as notices;
@@ -28,6 +29,7 @@ pub(crate) struct Conversation {
     /// The name that the peer has if it gives none.
     default_name: Name,
     id: Option<MemberId>,
+    renames: Option<Box<RenameLimits>>,
     /// Texts that are to be published together; nothing is kept for who says nothing.
     texts: Option<Box<Texts>>,
     /// Whether the peer has sent a line since this was last looked at.
@@ -70,6 +72,7 @@ impl Conversation {
             asks: config.naming == Naming::Ask && !config.classic,
             default_name: name,
             id: None,
+            renames: RenameLimits::new(config),
             texts: None,
             heard: false,
             opening: None,
@@ -84,10 +87,11 @@ impl Conversation {
     }
 
     /// Joins, or asks for the name to join under, unless it was turned away. If it cannot, the
-    /// peer is told so.
-    pub(crate) fn open(&mut self) -> Result<(), JoinError> {
+    /// peer is told so; `shut_down` is as if the hub were closed.
+    pub(crate) fn open(&mut self, shut_down: bool) -> Result<(), JoinError> {
         let opened = match self.asks {
             _ if self.over => Ok(()),
+            _ if shut_down => Err(JoinError::Closed),
             false => self.join(self.default_name.clone()),
             true if self.hub.is_closed() => Err(JoinError::Closed),
             true => {
@@ -235,9 +239,19 @@ impl Conversation {
         if self.hub.name(id).as_ref() == Some(&name) {
             return self.tell(notices::already(&name));
         }
+        if let Some(renames) = &mut self.renames
+            && let Err(wait) = renames.try_take()
+        {
+            return self.tell(notices::renaming_too_fast(wait));
+        }
         match self.hub.rename(id, name) {
             Ok(()) => {}
-            Err(RenameError::NameTaken) => self.tell(notices::name_refused(RenameError::NameTaken)),
+            Err(RenameError::NameTaken) => {
+                if let Some(renames) = &mut self.renames {
+                    renames.give_back();
+                }
+                self.tell(notices::name_refused(RenameError::NameTaken));
+            }
             Err(RenameError::NotHere | RenameError::Closed) => self.over = true,
         }
     }

@@ -17,6 +17,8 @@ pub struct Inbox<'a> {
     conversation: &'a mut Conversation,
     decoder: &'a mut LineDecoder,
     meter: &'a mut Option<Box<Meter>>,
+    /// One more than the bytes that may still be discarded; 0 when the peer has sent more.
+    discardable: &'a mut usize,
 }
 
 impl<'a> Inbox<'a> {
@@ -24,11 +26,13 @@ impl<'a> Inbox<'a> {
         conversation: &'a mut Conversation,
         decoder: &'a mut LineDecoder,
         meter: &'a mut Option<Box<Meter>>,
+        discardable: &'a mut usize,
     ) -> Self {
         Self {
             conversation,
             decoder,
             meter,
+            discardable,
         }
     }
 
@@ -47,33 +51,66 @@ impl<'a> Inbox<'a> {
     ///
     /// What looks like a browser or a TLS client ends the session before it publishes anything.
     pub fn bytes(&mut self, piece: &[u8]) {
-        if self.conversation.is_over() || self.conversation.is_tls(piece) {
-            return;
+        if !self.discards(piece.len()) && !self.conversation.is_tls(piece) {
+            self.ration(piece, false);
         }
-        self.ration(piece, |inbox, part| {
-            let conversation = &mut *inbox.conversation;
-            let endless = inbox.decoder.push(part, |line| hear(conversation, line));
-            if endless.is_err() {
-                conversation.cut_for("a line without end");
-            }
-        });
     }
 
     /// One whole message, of a transport whose messages have ends of their own: one line, also an
     /// empty one, or several if it has line ends in it.
     pub fn text(&mut self, message: &str) {
+        if self.discards(message.len()) {
+            return;
+        }
         let message = message.strip_suffix('\n').unwrap_or(message);
-        if let Some(meter) = self.meter {
-            // All its lines need an end where they may have to wait.
-            meter.keeps_texts();
-            let lines = format!("{message}\n");
-            return self.ration(lines.as_bytes(), Self::hear_text);
+        if self.meter.is_some() {
+            // Each line needs an end, because it may have to wait together with others.
+            return self.ration(format!("{message}\n").as_bytes(), true);
         }
         let mut lines = message.split('\n');
         while !self.conversation.is_over()
             && let Some(line) = lines.next()
         {
             self.conversation.hear(&sanitize(line));
+        }
+    }
+
+    /// Whether input is discarded, because the member has left; then counts it.
+    fn discards(&mut self, bytes: usize) -> bool {
+        let discards = self.conversation.is_over();
+        if discards {
+            // Empty messages count as well.
+            *self.discardable = self.discardable.saturating_sub(bytes.max(1));
+        }
+        discards
+    }
+
+    /// Whether the peer has sent more than the session discards.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        *self.discardable == 0
+    }
+
+    /// Takes in the input, line by line as far as the rate allows, and holds the rest.
+    fn ration(&mut self, input: &[u8], texts: bool) {
+        let mut rest = input;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest);
+            let part = match &mut *self.meter {
+                Some(meter) => {
+                    let length = end.map_or(rest.len(), |at| at + 1);
+                    if !meter.admit(length, end.is_some()) {
+                        return meter.hold(rest, texts);
+                    }
+                    length
+                }
+                None => rest.len(),
+            };
+            let (part, after) = rest.split_at(part);
+            match texts {
+                true => self.hear_text(part),
+                false => self.hear_bytes(part),
+            }
+            rest = after;
         }
     }
 
@@ -84,29 +121,19 @@ impl<'a> Inbox<'a> {
         }
     }
 
-    /// Gives `take` the input, and if the rate is limited, line by line as far as that goes.
-    fn ration(&mut self, input: &[u8], take: impl Fn(&mut Self, &[u8])) {
-        if self.meter.is_none() {
-            return take(self, input);
-        }
-        let mut rest = input;
-        while !rest.is_empty()
-            && let Some(meter) = &mut *self.meter
-        {
-            if meter.holds() || meter.waits().is_some() {
-                return meter.hold(rest);
-            }
-            let end = memchr::memchr(b'\n', rest);
-            let (part, after) = rest.split_at(end.map_or(rest.len(), |at| at + 1));
-            meter.count(part.len(), end.is_some());
-            take(self, part);
-            rest = after;
+    fn hear_bytes(&mut self, part: &[u8]) {
+        let conversation = &mut *self.conversation;
+        let endless = self.decoder.push(part, |line| hear(conversation, line));
+        if endless.is_err() {
+            conversation.cut_for("a line without end");
         }
     }
 
-    /// Until when nothing can be taken in, as the peer has talked too fast.
-    pub(crate) fn waits(&self) -> Option<Instant> {
-        self.meter.as_ref().and_then(|meter| meter.waits())
+    /// The time before which nothing is taken in, because the peer talks too fast.
+    pub(crate) fn waits(&mut self) -> Option<Instant> {
+        let earned = self.meter.as_ref()?.waits()?;
+        // What is only discarded need not wait.
+        (!self.conversation.is_over()).then_some(earned)
     }
 
     /// Takes in what had to wait, as far as that goes. Says whether there was any.
@@ -115,9 +142,8 @@ impl<'a> Inbox<'a> {
             return false;
         };
         let (held, texts) = meter.release();
-        match texts {
-            true => self.ration(&held, Self::hear_text),
-            false => self.bytes(&held),
+        if !self.discards(held.len()) {
+            self.ration(&held, texts);
         }
         true
     }

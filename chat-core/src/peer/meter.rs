@@ -1,56 +1,120 @@
-//! What a peer has sent beyond its rate, and the time from which it may be taken in.
+//! The rate limit of one peer, and the input that waits because of it.
 
-use super::rate::{Rate, RateUsage};
+use super::config::SessionConfig;
+use super::rate::RateUsage;
+use super::shared_limits::SharedLimits;
+use std::mem;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What one peer has used of its rate, and what it has sent beyond that.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    usage: RateUsage,
-    /// Input that has to wait. Not more than a transport takes at a time.
-    held: Vec<u8>,
+    own: Option<RateUsage>,
+    shared: Option<Arc<SharedLimits>>,
+    /// Kept once it was needed.
+    held: Option<Box<Held>>,
+}
+
+/// Input that has to wait.
+#[derive(Debug, Default)]
+struct Held {
+    /// Not more than a transport receives at a time. Empty if nothing waits.
+    input: Vec<u8>,
     /// Whether it is messages, each with a line end, and not a byte stream.
     texts: bool,
+    /// What is reserved of the shared limits for its first line.
+    reserved: Option<Reserved>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reserved {
+    from: Instant,
+    bytes: usize,
+    line: bool,
 }
 
 impl Meter {
-    /// So much of a byte stream is read at a time from a peer whose rate is limited, as what is
-    /// beyond its rate must be held.
+    /// The size of one read from a peer whose rate is limited. It is small, because a session
+    /// holds what is beyond the rate.
     pub(crate) const READ_BYTES: usize = 1024;
 
-    pub(crate) fn new(rate: Rate) -> Self {
-        Self {
-            usage: RateUsage::new(rate),
-            held: Vec::new(),
-            texts: false,
-        }
+    /// The meter of a peer whose rate is limited, or `None`.
+    pub(crate) fn new(config: &SessionConfig) -> Option<Box<Self>> {
+        let own = config.rate.map(RateUsage::new);
+        let shared = config.shared.clone().filter(|all| all.limits_talk());
+        (own.is_some() || shared.is_some()).then(|| {
+            Box::new(Self {
+                own,
+                shared,
+                held: None,
+            })
+        })
     }
 
-    /// Counts bytes as taken, and a line if they end one.
-    pub(crate) fn count(&mut self, bytes: usize, ends_line: bool) {
-        self.usage.take(bytes, ends_line, Instant::now());
-    }
-
-    /// Until when the next line has to wait, if it has to.
-    pub(crate) fn waits(&self) -> Option<Instant> {
+    /// Takes bytes, and a line if they end one. Returns `false` if they have to wait; then they
+    /// must be held.
+    pub(crate) fn admit(&mut self, bytes: usize, ends_line: bool) -> bool {
         let now = Instant::now();
-        self.usage.ready_at().filter(|at| *at > now)
+        let earned = |at: Option<Instant>| at.is_none_or(|at| at <= now);
+        if self.holds() || !earned(self.own_ready_at()) {
+            return false;
+        }
+        if let Some(shared) = &self.shared {
+            let reserved = self.held.as_mut().and_then(|held| held.reserved.take());
+            let from = match reserved {
+                Some(reserved) => {
+                    // The input may have grown since.
+                    let grown = bytes.saturating_sub(reserved.bytes);
+                    shared.reserve(grown, ends_line && !reserved.line, now);
+                    Some(reserved.from)
+                }
+                None => shared.reserve(bytes, ends_line, now),
+            };
+            if let Some(from) = from.filter(|from| *from > now) {
+                self.held.get_or_insert_default().reserved = Some(Reserved {
+                    from,
+                    bytes,
+                    line: ends_line,
+                });
+                return false;
+            }
+        }
+        if let Some(own) = &mut self.own {
+            own.take(bytes, ends_line, now);
+        }
+        true
+    }
+
+    /// The time before which nothing more is taken in, if that lies ahead.
+    pub(crate) fn waits(&self) -> Option<Instant> {
+        let held = self.held.as_ref();
+        let reserved = held.and_then(|held| Some(held.reserved?.from));
+        let now = Instant::now();
+        reserved.max(self.own_ready_at()).filter(|at| *at > now)
+    }
+
+    fn own_ready_at(&self) -> Option<Instant> {
+        self.own.as_ref().and_then(RateUsage::ready_at)
     }
 
     pub(crate) fn holds(&self) -> bool {
-        !self.held.is_empty()
+        self.held
+            .as_ref()
+            .is_some_and(|held| !held.input.is_empty())
     }
 
-    pub(crate) fn hold(&mut self, input: &[u8]) {
-        self.held.extend_from_slice(input);
+    pub(crate) fn hold(&mut self, input: &[u8], texts: bool) {
+        let held = self.held.get_or_insert_default();
+        held.input.extend_from_slice(input);
+        held.texts = texts;
     }
 
-    /// What was held, and whether it is messages.
+    /// Takes out what is held, and whether it is messages.
     pub(crate) fn release(&mut self) -> (Vec<u8>, bool) {
-        (std::mem::take(&mut self.held), self.texts)
-    }
-
-    pub(crate) fn keeps_texts(&mut self) {
-        self.texts = true;
+        match &mut self.held {
+            Some(held) => (mem::take(&mut held.input), held.texts),
+            None => (Vec::new(), false),
+        }
     }
 }

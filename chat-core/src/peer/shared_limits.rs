@@ -1,8 +1,10 @@
 //! Rate limits that several peers draw on together.
 
+use super::config::SessionConfig;
 use super::rate::{Quota, Rate, RateLimiter, RateUsage};
 use crate::sync::{Mutex, MutexGuard};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The limits of one origin, such as an IP address: all its peers draw on them together.
@@ -54,7 +56,99 @@ impl SharedLimits {
             && usage.renames.as_ref().is_none_or(|all| all.is_full(now))
     }
 
+    pub(crate) fn limits_talk(&self) -> bool {
+        self.lock().talk.is_some() || self.wider.as_ref().is_some_and(|all| all.limits_talk())
+    }
+
+    /// Takes bytes, and a line if they end one, in advance. Returns the time from which the peer
+    /// may use them. So peers that wait are served in order, and each wakes up once.
+    pub(crate) fn reserve(&self, bytes: usize, ends_line: bool, now: Instant) -> Option<Instant> {
+        let wider = self.wider.as_ref();
+        let wider = wider.and_then(|all| all.reserve(bytes, ends_line, now));
+        let mut usage = self.lock();
+        let own = usage.talk.as_mut().and_then(|talk| {
+            let ready_at = talk.ready_at();
+            talk.take(bytes, ends_line, now);
+            ready_at
+        });
+        own.max(wider)
+    }
+
+    /// Takes one rename.
+    ///
+    /// # Errors
+    ///
+    /// The time until there is one. Nothing was taken.
+    pub(crate) fn try_rename(&self, now: Instant) -> Result<(), Duration> {
+        if let Some(wider) = &self.wider {
+            wider.try_rename(now)?;
+        }
+        let taken = match &mut self.lock().renames {
+            Some(renames) => renames.try_take(now),
+            None => Ok(()),
+        };
+        if let (Err(_), Some(wider)) = (&taken, &self.wider) {
+            wider.give_back_rename();
+        }
+        taken
+    }
+
+    pub(crate) fn give_back_rename(&self) {
+        if let Some(renames) = &mut self.lock().renames {
+            renames.give_back();
+        }
+        if let Some(wider) = &self.wider {
+            wider.give_back_rename();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Usage> {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How often one peer may rename itself: within its own quota and those of its origin.
+#[derive(Debug)]
+pub(crate) struct RenameLimits {
+    own: Option<RateLimiter>,
+    shared: Option<Arc<SharedLimits>>,
+}
+
+impl RenameLimits {
+    /// The limits of a peer that has any. In a box, as they are rarely used.
+    pub(crate) fn new(config: &SessionConfig) -> Option<Box<Self>> {
+        let own = config.rename_rate.map(RateLimiter::new);
+        let shared = config.shared.clone();
+        (own.is_some() || shared.is_some()).then(|| Box::new(Self { own, shared }))
+    }
+
+    /// Takes one rename of each quota.
+    ///
+    /// # Errors
+    ///
+    /// The time until there is one. Nothing was taken.
+    pub(crate) fn try_take(&mut self) -> Result<(), Duration> {
+        let now = Instant::now();
+        if let Some(own) = &mut self.own {
+            own.try_take(now)?;
+        }
+        let taken = match &self.shared {
+            Some(shared) => shared.try_rename(now),
+            None => Ok(()),
+        };
+        if let (Err(_), Some(own)) = (&taken, &mut self.own) {
+            own.give_back();
+        }
+        taken
+    }
+
+    /// Gives back what was taken last, because the peer kept its name.
+    pub(crate) fn give_back(&mut self) {
+        if let Some(own) = &mut self.own {
+            own.give_back();
+        }
+        if let Some(shared) = &self.shared {
+            shared.give_back_rename();
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! The graceful shutdown of some of a hub's sessions.
 
-use crate::hub::wait_list::Bell;
+use crate::hub::wait_list::{Bell, Ticket};
 use crate::sync::AtomicU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::task::Waker;
 
 /// Ends all sessions that have it in their
 /// [`SessionConfig::shutdown`](crate::session::SessionConfig::shutdown), and leaves their hub open
@@ -40,5 +41,36 @@ impl Shutdown {
     /// Whether it was triggered.
     pub fn is_triggered(&self) -> bool {
         self.shared.triggered.load(SeqCst) == 1
+    }
+}
+
+/// One session's place in the wait list of its shutdown.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    shutdown: Shutdown,
+    ticket: Option<Ticket>,
+}
+
+impl Registration {
+    /// Registers a waker, which is woken once. The session must look at
+    /// [`is_triggered`](Self::is_triggered) afterwards.
+    pub(crate) fn new(shutdown: Shutdown, waker: &Waker) -> Self {
+        let mut ticket = None;
+        let Shared {
+            triggered,
+            sessions,
+        } = &*shutdown.shared;
+        sessions.wait(&mut ticket, waker, triggered, 0);
+        Self { shutdown, ticket }
+    }
+
+    pub(crate) fn is_triggered(&self) -> bool {
+        self.shutdown.is_triggered()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.shutdown.shared.sessions.forget(self.ticket.take());
     }
 }

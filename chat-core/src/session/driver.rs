@@ -1,10 +1,10 @@
-//! Drives the two halves of a session, and its one timer, in one task.
+//! Polls the two halves of a session and its timer, in one task.
 
+use super::deadlines::{Deadlines, Verdict};
 use crate::hub::Hub;
 use crate::peer::config::SessionConfig;
-use crate::peer::rate::later;
 use crate::peer::shared::Desk;
-use crate::protocol::lines as notices;
+use crate::peer::shutdown::Registration;
 use crate::sync::AtomicBool;
 use crate::types::event::LeaveReason;
 use std::future::Future;
@@ -13,42 +13,48 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
-/// A timer that runs out so much later than it was to has run out while the process stood still.
-const LATE: Duration = Duration::from_millis(2);
-
-/// Runs both halves to their end and gives the reason, unless the desk has an earlier one.
+/// Runs both halves to their end and returns the reason, unless the desk has an earlier one.
 ///
-/// The receiving half and the timer are polled when they were woken, by way of the desk. The
-/// delivering half is polled at every wake-up, most of which are the hub's and for it; only while
-/// its peer does not take what it is given does it have a waker of its own, as each attempt would
-/// copy what is to be delivered.
+/// The receiving half and the timer register the cold waker, which goes by way of the desk, and
+/// are polled only when it was woken. The delivering half is polled at every wake-up: most come
+/// from the hub and are for this half. While its peer accepts no more bytes, it has a waker of its
+/// own instead, because each attempt would copy what is to be delivered.
 #[repr(C)]
 pub(crate) struct Driver {
-    /// The session's task, as the desk knows it.
+    /// The waker of the session's task that the desk has.
     task: Waker,
-    room: Option<Arc<Room>>,
+    /// Set while the peer accepts no more bytes.
+    blocked: Option<Arc<WriteReadiness>>,
     received: bool,
     delivered: bool,
     ending: LeaveReason,
-    limits: Limits,
-    /// Wakes the receiving half or the timer.
+    deadlines: Deadlines,
     cold: Waker,
+    shutdown: Option<Registration>,
 }
 
 impl Driver {
-    pub(crate) fn new(config: &SessionConfig, desk: &Arc<Desk>) -> Self {
+    pub(crate) fn new(config: SessionConfig, desk: &Arc<Desk>) -> Self {
+        let cold = Waker::from(desk.clone());
         Self {
             task: Waker::noop().clone(),
-            cold: Waker::from(desk.clone()),
-            room: None,
+            blocked: None,
             received: false,
             delivered: false,
             ending: LeaveReason::Left,
-            limits: Limits::new(config),
+            deadlines: Deadlines::new(&config),
+            shutdown: config.shutdown.map(|all| Registration::new(all, &cold)),
+            cold,
         }
+    }
+
+    /// Whether the shutdown of this session was triggered.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shutdown
+            .as_ref()
+            .is_some_and(Registration::is_triggered)
     }
 
     pub(crate) fn poll(
@@ -66,11 +72,11 @@ impl Driver {
             self.task = cx.waker().clone();
             desk.set_waker(self.task.clone());
         }
-        let mut let_go = false;
+        let mut left = false;
         loop {
-            let answered = desk.answer();
+            let woken = desk.answer();
             let mut cold = Context::from_waker(&self.cold);
-            if answered
+            if woken
                 && !self.received
                 && let Poll::Ready(ended) = receiving.as_mut().poll(&mut cold)
             {
@@ -80,16 +86,19 @@ impl Driver {
                     return Poll::Ready(LeaveReason::Lost);
                 }
             }
-            // Nothing to try before there is room.
-            let stuck = self.room.as_ref().is_some_and(|room| !room.is_there());
-            if !self.delivered && !stuck {
+            if woken && self.is_shut_down() && !desk.has_ended() {
+                desk.leave_saying(hub, LeaveReason::Closed, None);
+                left = true;
+            }
+            let blocked = self.blocked.as_ref().is_some_and(|write| !write.is_ready());
+            if !self.delivered && !blocked {
                 let mut ended = delivering.as_mut().poll(cx);
-                self.room = None;
+                self.blocked = None;
                 if ended.is_pending() && desk.is_delivering() {
-                    let new = Arc::new(Room::new(desk.clone()));
-                    let waker = Waker::from(new.clone());
+                    let readiness = Arc::new(WriteReadiness::new(desk.clone()));
+                    let waker = Waker::from(readiness.clone());
                     ended = delivering.as_mut().poll(&mut Context::from_waker(&waker));
-                    self.room = ended.is_pending().then_some(new);
+                    self.blocked = ended.is_pending().then_some(readiness);
                 }
                 if let Poll::Ready(ended) = ended {
                     self.delivered = true;
@@ -98,18 +107,18 @@ impl Driver {
                         tracing::debug!(%error, "delivering failed");
                         self.ending = LeaveReason::Lost;
                     }
-                    self.limits.linger();
+                    self.deadlines.linger();
                 }
             }
             if self.received && self.delivered {
                 return Poll::Ready(self.ending);
             }
-            // After the halves: what they have done counts, also when everything stood still.
-            if answered | let_go | self.limits.watch_progress(desk) {
-                match self.limits.poll(hub, desk, timer.as_mut(), &mut cold) {
-                    Verdict::GoOn => {}
-                    Verdict::LetGo => {
-                        let_go = true;
+            // After the halves: what they have done counts even if the process was suspended.
+            if woken | left | self.deadlines.watch_progress(desk) {
+                match self.deadlines.poll(hub, desk, timer.as_mut(), &mut cold) {
+                    Verdict::Continue => {}
+                    Verdict::Left => {
+                        left = true;
                         continue;
                     }
                     Verdict::Lingered => return Poll::Ready(self.ending),
@@ -121,179 +130,28 @@ impl Driver {
     }
 }
 
-/// The waker of a delivering half whose peer has no room.
-struct Room {
+/// The waker of a delivering half whose peer accepts no more bytes.
+struct WriteReadiness {
     desk: Arc<Desk>,
-    there: AtomicBool,
+    ready: AtomicBool,
 }
 
-impl Room {
+impl WriteReadiness {
     fn new(desk: Arc<Desk>) -> Self {
         Self {
             desk,
-            there: AtomicBool::new(false),
+            ready: AtomicBool::new(false),
         }
     }
 
-    fn is_there(&self) -> bool {
-        self.there.load(SeqCst)
+    fn is_ready(&self) -> bool {
+        self.ready.load(SeqCst)
     }
 }
 
-impl Wake for Room {
+impl Wake for WriteReadiness {
     fn wake(self: Arc<Self>) {
-        self.there.store(true, SeqCst);
+        self.ready.store(true, SeqCst);
         self.desk.wake_task();
     }
-}
-
-/// What a look at the limits comes to.
-enum Verdict {
-    GoOn,
-    /// The peer was let go; there are last words to deliver.
-    LetGo,
-    /// The session ends at once: its peer was waited for, or it takes nothing.
-    Lingered,
-    Stalled,
-}
-
-/// What a peer has time for. One timer serves all limits: it is armed for the next of them, and
-/// armed again when it runs out and finds that the peer has done something meanwhile.
-#[repr(C)]
-struct Limits {
-    /// Since when the peer has taken nothing of what is being delivered, and what it had taken.
-    stuck: Option<(Instant, u64)>,
-    /// Until when input is ignored, after everything was delivered.
-    lingers: Option<Instant>,
-    /// What the timer is set to, or an earlier time.
-    armed: Option<Instant>,
-    /// A limit was found over so late that the process must have stood still.
-    doubted: bool,
-    config: SessionConfig,
-}
-
-impl Limits {
-    fn new(config: &SessionConfig) -> Self {
-        Self {
-            config: config.clone(),
-            stuck: None,
-            lingers: None,
-            armed: None,
-            doubted: false,
-        }
-    }
-
-    /// Nothing more is delivered.
-    fn linger(&mut self) {
-        self.stuck = None;
-        let now = Instant::now();
-        self.lingers = Some(later(now, self.config.linger));
-    }
-
-    /// Looks, after the delivering half has done what it could, whether its peer takes anything.
-    /// Says whether the timer must be armed for an earlier time.
-    fn watch_progress(&mut self, desk: &Desk) -> bool {
-        if self.lingers.is_some() {
-            return self.is_earlier(self.lingers);
-        }
-        if !desk.is_delivering() {
-            // The clock is not even looked at for a peer that keeps up.
-            self.stuck = None;
-            return false;
-        }
-        let taken = desk.taken();
-        match self.stuck {
-            Some((_, before)) if before == taken => false,
-            _ => {
-                self.stuck = Some((Instant::now(), taken));
-                self.is_earlier(self.stalls())
-            }
-        }
-    }
-
-    fn is_earlier(&self, limit: Option<Instant>) -> bool {
-        limit.is_some_and(|limit| self.armed.is_none_or(|armed| limit < armed))
-    }
-
-    fn stalls(&self) -> Option<Instant> {
-        self.stuck
-            .map(|(since, _)| later(since, self.config.stall_timeout))
-    }
-
-    /// Applies the limits that are reached and arms the timer for the next.
-    fn poll(
-        &mut self,
-        hub: &Hub,
-        desk: &Desk,
-        mut timer: Pin<&mut Sleep>,
-        cx: &mut Context<'_>,
-    ) -> Verdict {
-        loop {
-            let now = Instant::now();
-            // What has run out is no longer armed.
-            self.armed = self.armed.filter(|armed| *armed > now);
-            let over = |limit: Option<Instant>| limit.is_some_and(|limit| limit <= now);
-            let (names_itself, talks) = self.deadlines(desk);
-            if over(self.lingers) {
-                return Verdict::Lingered;
-            }
-            let late = |limit: Option<Instant>| limit.is_some_and(|limit| limit + LATE <= now);
-            if !late(self.stalls()) && !late(names_itself) && !late(talks) {
-                self.doubted = false;
-            } else if !std::mem::replace(&mut self.doubted, true) {
-                // The runtime may not know yet what has come meanwhile: when a stopped process goes
-                // on, its wait for I/O is interrupted, and its timers are over.
-                self.armed = Some(now + LATE);
-                timer.as_mut().reset(now + LATE);
-                if timer.as_mut().poll(cx).is_pending() {
-                    return Verdict::GoOn;
-                }
-            }
-            if over(self.stalls()) {
-                return Verdict::Stalled;
-            }
-            if over(names_itself) {
-                let limit = self.config.name_timeout;
-                return let_go(hub, desk, LeaveReason::Nameless, notices::nameless(limit));
-            }
-            if over(talks) {
-                let limit = self.config.idle_timeout.unwrap_or_default();
-                return let_go(hub, desk, LeaveReason::Idle, notices::idle(limit));
-            }
-            let limits = [self.lingers, self.stalls(), names_itself, talks];
-            let next = limits.into_iter().flatten().min();
-            if let Some(next) = next.filter(|_| self.is_earlier(next)) {
-                self.armed = Some(next);
-                timer.as_mut().reset(next);
-            }
-            // Without a limit the timer is not waited for.
-            if self.armed.is_none() || timer.as_mut().poll(cx).is_pending() {
-                return Verdict::GoOn;
-            }
-            self.armed = None;
-        }
-    }
-
-    /// Until when the peer has to answer the question for its name, or to say something.
-    fn deadlines(&self, desk: &Desk) -> (Option<Instant>, Option<Instant>) {
-        let papers = desk.lock();
-        if papers.ended.is_some() {
-            return (None, None);
-        }
-        match papers.id {
-            None => (
-                Some(later(papers.last_line, self.config.name_timeout)),
-                None,
-            ),
-            Some(_) => {
-                let idle = self.config.idle_timeout;
-                (None, idle.map(|limit| later(papers.last_line, limit)))
-            }
-        }
-    }
-}
-
-fn let_go(hub: &Hub, desk: &Desk, reason: LeaveReason, goodbye: String) -> Verdict {
-    desk.leave_saying(hub, reason, Some(goodbye));
-    Verdict::LetGo
 }

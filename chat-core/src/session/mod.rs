@@ -1,33 +1,40 @@
-//! One peer's conversation with the hub, over any [`Transport`].
+//! The session of one peer: its conversation with the hub, over any [`Transport`].
 //!
-//! [`run`] makes a member of whoever has a connection, in one call and one task: it names the
-//! peer, joins, greets, reads and delivers at the same time, and ends in order: it leaves,
-//! delivers what came before the leaving, and closes.
+//! [`run`] turns a connection into a member, in one call and one task. It names the peer, joins,
+//! greets, then receives and delivers at the same time. At the end the member leaves, the session
+//! delivers what was published before that, and closes the connection.
 //!
-//! # The protocol
+//! # Protocol
 //!
-//! UTF-8 lines with `\n` at the end; `\r\n` is accepted.
+//! UTF-8 lines that end with `\n` or `\r\n`.
 //!
 //! | the session sends | when |
 //! |---|---|
 //! | `* what is your name? (Enter for ADDRESS)` | first, to a peer that is [asked](Naming::Ask) |
 //! | `You are NAME` | first, to a new member |
-//! | `Here now: A, B, C` | then, if others are here; at most 50 names, then ` and N others` |
+//! | `Here now: A, B, C` | next, if there are other members; at most 50 names, then ` and N others` |
 //! | `NAME has arrived`, `NAME has left`, `NAME is now NEW` | to the members |
-//! | `NAME: TEXT` | to all, the sender included |
-//! | `* …` | notices to one peer alone |
+//! | `NAME: TEXT` | to all members, the sender included |
+//! | `* …` | notices to this peer alone |
 //!
-//! | the peer sends | and means |
+//! | the peer sends | meaning |
 //! |---|---|
-//! | `TEXT` | publish it |
+//! | `TEXT` | publish the text |
 //! | `/name NEW`, `/who`, `/help`, `/quit` | the commands |
 //! | `//TEXT` | publish `/TEXT` |
-//! | `/anything else` | nothing: it is told so |
+//! | `/anything else` | nothing; the peer receives a notice |
 //!
-//! A line is longer than [`HubConfig::max_text`](crate::HubConfig::max_text) bytes: it is refused
-//! whole, with a notice. It has no end after 64 KiB: the peer is cut. The end of the peer's
-//! input counts as the end of its last line.
+//! A line longer than [`HubConfig::max_text`](crate::HubConfig::max_text) bytes is rejected as a
+//! whole and the peer receives a notice. If 64 KiB arrive without a line ending, the session
+//! disconnects the peer. The end of the peer's input ends its last line.
+//!
+//! # Limits
+//!
+//! [`SessionConfig`] has the time limits and rate limits of one peer, and the handles by which a
+//! server controls many sessions: [`SharedLimits`] for all peers of one origin, and [`Shutdown`],
+//! which ends sessions and leaves their hub open.
 
+mod deadlines;
 mod driver;
 
 pub use crate::peer::config::{Naming, SessionConfig};
@@ -54,11 +61,11 @@ use std::sync::Arc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
-/// Makes a member of a peer, and returns when that has ended, with the reason.
+/// Makes a peer a member, runs its session to the end, and returns the reason of the end.
 ///
-/// Needs tokio's timer, and no more of the runtime. The connection is closed when it returns.
-/// Not cancel safe: dropping it leaves the hub and drops the connection there and then, without
-/// delivering what came before. The future borrows nothing, so that it can be spawned as it is.
+/// The connection is closed when the future is ready. The future needs tokio's timer and nothing
+/// else of a runtime, and borrows nothing, so it can be spawned as it is. The transport is split
+/// when the future is first polled.
 ///
 /// ```no_run
 /// # async fn accept() -> std::io::Result<tokio::io::DuplexStream> { Ok(tokio::io::duplex(64).0) }
@@ -79,23 +86,40 @@ use tokio::time::{Instant, sleep_until};
 ///
 /// # Errors
 ///
-/// [`JoinError`] if the given name is taken or the hub is closed, after the peer was told so.
-/// Trouble with the connection is no error but a [`LeaveReason`].
-// An `async fn` would hold its arguments, in every idle peer's task, after they were moved on.
+/// [`JoinError`] if the given name is taken, if the hub is closed, or if
+/// [`SessionConfig::shutdown`] was triggered before. The peer was told the reason. A failure of the
+/// connection is not an error but [`LeaveReason::Lost`].
+///
+/// # Panics
+///
+/// The future panics if the transport panics. The member then leaves with
+/// [`LeaveReason::Panicked`], and no other session is affected.
+///
+/// # Cancel safety
+///
+/// Not cancel safe. If the future is dropped, the member leaves and the connection is dropped at
+/// once, with undelivered lines.
 pub fn run<T: Transport>(
     hub: &Hub,
     name: Name,
     transport: T,
     config: &SessionConfig,
 ) -> impl Future<Output = Result<LeaveReason, JoinError>> + Send + use<T> {
-    Session::new(hub, name, transport, config).converse()
+    Start::new(hub, name, transport, config).converse()
 }
 
-/// Says one line to a peer that cannot be let in, as a notice, and closes in order.
+/// Sends one notice to a peer that cannot be admitted, and closes the connection in order.
 ///
-/// Takes as long as a session's end: for the line at most [`SessionConfig::stall_timeout`], and
-/// for the peer to close at most [`SessionConfig::linger`]. Not cancel safe: dropping it drops
-/// the connection.
+/// Takes as long as the end of a session: at most [`SessionConfig::stall_timeout`] for the notice,
+/// and at most [`SessionConfig::linger`] for the peer to close its side.
+///
+/// # Panics
+///
+/// The future panics if the transport panics.
+///
+/// # Cancel safety
+///
+/// Not cancel safe. If the future is dropped, the connection is dropped at once.
 pub fn refuse<T: Transport>(
     hub: &Hub,
     name: Name,
@@ -103,20 +127,31 @@ pub fn refuse<T: Transport>(
     why: &str,
     config: &SessionConfig,
 ) -> impl Future<Output = ()> + Send + use<T> {
-    let mut session = Session::new(hub, name, transport, config);
-    session.conversation.turn_away(why);
+    let mut start = Start::new(hub, name, transport, config);
+    start.refusal = Some(why.into());
     async move {
-        // It has nothing to open, so there is nothing to fail.
-        let _ = session.converse().await;
+        // A refused peer does not join, so there is no error.
+        let _ = start.converse().await;
     }
 }
 
-/// After so many pieces, a half that could go on lets others have the thread, and the other half
-/// the task: less than tokio's budget for a task, which both draw on.
+/// After this many pieces, a half that could go on yields to other tasks and to the other half.
+/// Less than tokio's budget of a task, on which both halves draw.
 const TURNS: usize = 16;
 
-/// A peer's state. In a box, because a future is as large as all that is moved through it.
-/// In this order, as what each delivery looks at is to be together, on few cache lines.
+/// The arguments of a session that was not polled yet. A transport that panics in `split` must not
+/// panic in the caller, which accepts other peers as well.
+struct Start {
+    hub: Hub,
+    name: Name,
+    transport: Box<dyn Transport>,
+    config: SessionConfig,
+    /// The reason why the peer is not admitted.
+    refusal: Option<Box<str>>,
+}
+
+/// The state of a session. In a box, because a future is as large as all that is moved through it.
+/// The fields that each delivery uses come first, on few cache lines.
 #[repr(C)]
 struct Session {
     desk: Arc<Desk>,
@@ -128,60 +163,87 @@ struct Session {
     conversation: Conversation,
     decoder: LineDecoder,
     meter: Option<Box<Meter>>,
+    /// One more than the bytes that may still be discarded; 0 when the peer has sent more.
+    discardable: usize,
 }
 
 impl Session {
-    fn new(hub: &Hub, name: Name, transport: impl Transport, config: &SessionConfig) -> Box<Self> {
-        let (source, sink) = Box::new(transport).split();
+    fn new(start: Box<Start>) -> Box<Self> {
+        let start = *start;
+        let (hub, config) = (start.hub, start.config);
+        let (source, sink) = start.transport.split();
         let desk = Arc::new(Desk::new());
+        let mut conversation = Conversation::new(hub.clone(), desk.clone(), &config, start.name);
+        if let Some(why) = start.refusal {
+            conversation.turn_away(&why);
+        }
         Box::new(Self {
-            conversation: Conversation::new(hub.clone(), desk.clone(), config, name),
+            conversation,
             decoder: LineDecoder::new(hub.config().max_text),
-            meter: config.rate.map(|rate| Box::new(Meter::new(rate))),
+            meter: Meter::new(&config),
+            discardable: config.linger_bytes.saturating_add(1),
             feed: Feed::new(hub.clone(), desk.clone(), config.classic),
             driver: Driver::new(config, &desk),
-            hub: hub.clone(),
+            hub,
             desk,
             source,
             sink,
         })
     }
+}
 
-    /// Runs the conversation to its end.
-    async fn converse(mut self: Box<Self>) -> Result<LeaveReason, JoinError> {
-        let opened = self.conversation.open();
-        let Self {
+impl Start {
+    fn new(hub: &Hub, name: Name, transport: impl Transport, config: &SessionConfig) -> Box<Self> {
+        Box::new(Self {
+            hub: hub.clone(),
+            name,
+            transport: Box::new(transport),
+            config: config.clone(),
+            refusal: None,
+        })
+    }
+
+    /// Runs the session to its end. `self` is in a box, because an `async fn` holds the place of
+    /// its arguments, in the task of each idle peer, after they were moved.
+    async fn converse(self: Box<Self>) -> Result<LeaveReason, JoinError> {
+        let mut session = Session::new(self);
+        let opened = session.conversation.open(session.driver.is_shut_down());
+        let Session {
             desk,
             hub,
             conversation,
             decoder,
             meter,
+            discardable,
             feed,
             source,
             sink,
             driver,
-        } = &mut *self;
+        } = &mut *session;
         let (desk, hub) = (&*desk, &*hub);
         let ended = {
             let mut receiving = pin!(async {
                 let mut ended = false;
                 loop {
                     for _ in 0..TURNS {
-                        if let Some(room) = conversation.pace() {
-                            room.await;
+                        if let Some(uncrowded) = conversation.pace() {
+                            uncrowded.await;
                         }
-                        let mut inbox = Inbox::new(conversation, decoder, meter);
+                        let mut inbox = Inbox::new(conversation, decoder, meter, discardable);
                         if let Some(earned) = inbox.waits() {
-                            // Seldom, and in a box, as is the other wait.
+                            // Rare, and in a box, as is the other wait.
                             Box::pin(sleep_until(earned)).await;
                             continue;
                         }
                         if !inbox.resume() && !ended {
                             ended = source.receive(&mut inbox).await? == Received::End;
                         }
+                        if inbox.is_exhausted() {
+                            return io::Result::Ok(());
+                        }
                         if ended && inbox.has_all() {
                             inbox.end();
-                            return io::Result::Ok(());
+                            return Ok(());
                         }
                         inbox.done();
                     }
@@ -213,7 +275,7 @@ impl Session {
         };
         let reason = desk.leave(hub, ended);
         desk.clear_waker();
-        tracing::debug!(peer = %self.conversation.default_name(), %reason, "session ended");
+        tracing::debug!(peer = %session.conversation.default_name(), %reason, "session ended");
         opened.map(|()| reason)
     }
 }

@@ -1,0 +1,169 @@
+//! The time limits of a session.
+
+use crate::hub::Hub;
+use crate::peer::config::SessionConfig;
+use crate::peer::rate::later;
+use crate::peer::shared::Desk;
+use crate::protocol::lines as notices;
+use crate::types::event::LeaveReason;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Context;
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+/// A deadline that is noticed this late was missed while the process was suspended.
+const MAX_LATENESS: Duration = Duration::from_millis(2);
+
+/// What a session is to do about its deadlines.
+pub(super) enum Verdict {
+    Continue,
+    /// The member has left, and there are last words to deliver.
+    Left,
+    /// The session ends at once, because the time to linger is over.
+    Lingered,
+    /// The session ends at once, because its peer takes nothing.
+    Stalled,
+}
+
+/// The deadlines of a session. One timer serves them all. It is set to the earliest, and set
+/// again when it fires and the peer has been active meanwhile.
+#[repr(C)]
+pub(super) struct Deadlines {
+    /// Since when the peer has taken nothing of what is being delivered, and the bytes that it had
+    /// taken by then.
+    stalled: Option<(Instant, u64)>,
+    /// The end of lingering, once everything was delivered.
+    lingers: Option<Instant>,
+    /// The time that the timer is set to, or an earlier one.
+    armed: Option<Instant>,
+    /// Whether a deadline was noticed so late that the process must have been suspended.
+    late: bool,
+    idle_timeout: Option<Duration>,
+    stall_timeout: Duration,
+    name_timeout: Duration,
+    linger: Duration,
+}
+
+impl Deadlines {
+    pub(super) fn new(config: &SessionConfig) -> Self {
+        Self {
+            stalled: None,
+            lingers: None,
+            armed: None,
+            late: false,
+            idle_timeout: config.idle_timeout,
+            stall_timeout: config.stall_timeout,
+            name_timeout: config.name_timeout,
+            linger: config.linger,
+        }
+    }
+
+    /// Starts lingering: nothing more is delivered.
+    pub(super) fn linger(&mut self) {
+        self.stalled = None;
+        self.lingers = Some(later(Instant::now(), self.linger));
+    }
+
+    /// Notes, after the delivering half was polled, whether its peer makes progress. Returns
+    /// whether the timer must be set to an earlier time.
+    pub(super) fn watch_progress(&mut self, desk: &Desk) -> bool {
+        if self.lingers.is_some() {
+            return self.is_earlier(self.lingers);
+        }
+        if !desk.is_delivering() {
+            // A peer that keeps up costs no look at the clock.
+            self.stalled = None;
+            return false;
+        }
+        let taken = desk.taken();
+        match self.stalled {
+            Some((_, before)) if before == taken => false,
+            _ => {
+                self.stalled = Some((Instant::now(), taken));
+                self.is_earlier(self.stalls())
+            }
+        }
+    }
+
+    fn is_earlier(&self, deadline: Option<Instant>) -> bool {
+        deadline.is_some_and(|deadline| self.armed.is_none_or(|armed| deadline < armed))
+    }
+
+    fn stalls(&self) -> Option<Instant> {
+        self.stalled
+            .map(|(since, _)| later(since, self.stall_timeout))
+    }
+
+    /// Acts on the deadlines that have passed, and sets the timer to the next.
+    pub(super) fn poll(
+        &mut self,
+        hub: &Hub,
+        desk: &Desk,
+        mut timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        loop {
+            let now = Instant::now();
+            self.armed = self.armed.filter(|armed| *armed > now);
+            let over = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+            let (names_itself, talks) = self.of_member(desk);
+            if over(self.lingers) {
+                return Verdict::Lingered;
+            }
+            let late =
+                |deadline: Option<Instant>| deadline.is_some_and(|at| at + MAX_LATENESS <= now);
+            if !late(self.stalls()) && !late(names_itself) && !late(talks) {
+                self.late = false;
+            } else if !std::mem::replace(&mut self.late, true) {
+                // The runtime may not have polled for I/O since the process was resumed, but its
+                // timers have fired. Let it find what the peer has done meanwhile.
+                self.armed = Some(now + MAX_LATENESS);
+                timer.as_mut().reset(now + MAX_LATENESS);
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Verdict::Continue;
+                }
+            }
+            if over(self.stalls()) {
+                return Verdict::Stalled;
+            }
+            if over(names_itself) {
+                let goodbye = notices::nameless(self.name_timeout);
+                desk.leave_saying(hub, LeaveReason::Nameless, Some(goodbye));
+                return Verdict::Left;
+            }
+            if over(talks) {
+                let goodbye = notices::idle(self.idle_timeout.unwrap_or_default());
+                desk.leave_saying(hub, LeaveReason::Idle, Some(goodbye));
+                return Verdict::Left;
+            }
+            let deadlines = [self.lingers, self.stalls(), names_itself, talks];
+            let next = deadlines.into_iter().flatten().min();
+            if let Some(next) = next.filter(|_| self.is_earlier(next)) {
+                self.armed = Some(next);
+                timer.as_mut().reset(next);
+            }
+            // Without a deadline, the timer is not polled.
+            if self.armed.is_none() || timer.as_mut().poll(cx).is_pending() {
+                return Verdict::Continue;
+            }
+            self.armed = None;
+        }
+    }
+
+    /// The times by which the peer must have answered the question for its name, and by which it
+    /// must have sent a line.
+    fn of_member(&self, desk: &Desk) -> (Option<Instant>, Option<Instant>) {
+        let papers = desk.lock();
+        if papers.ended.is_some() {
+            return (None, None);
+        }
+        match papers.id {
+            None => (Some(later(papers.last_line, self.name_timeout)), None),
+            Some(_) => {
+                let idle = self.idle_timeout;
+                (None, idle.map(|limit| later(papers.last_line, limit)))
+            }
+        }
+    }
+}
