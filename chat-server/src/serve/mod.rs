@@ -15,10 +15,9 @@ use std::future::Future;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Peers that received everything that was published before, and the reason of the end.
-    pub in_order: usize,
-    /// Peers whose connection failed before, or that took nothing for too long.
-    pub lost: usize,
+    /// Peers whose sessions ended within the grace: they received everything that was published before, or
+    /// failed to.
+    pub ended: usize,
     /// Peers that were disconnected because the grace was over.
     pub cut: usize,
 }

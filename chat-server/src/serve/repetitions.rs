@@ -24,6 +24,8 @@ pub(crate) struct Repetitions<K> {
 /// The repetitions of a window.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Summary<K> {
+    /// The time from its first event on.
+    pub(crate) time: Duration,
     /// How many events of each kind were not logged; never 0.
     pub(crate) counts: Vec<(K, u64)>,
     /// How many of further kinds.
@@ -59,11 +61,12 @@ impl<K: Copy + Eq + Hash> Repetitions<K> {
         self.ends
     }
 
-    /// Ends the window.
-    pub(crate) fn finish(&mut self) -> Summary<K> {
-        self.ends = None;
+    /// Ends the window, or cuts it short.
+    pub(crate) fn finish(&mut self, now: Instant) -> Summary<K> {
+        let ends = self.ends.take().unwrap_or(now);
         let counts = self.counts.drain().filter(|(_, count)| *count > 0);
         Summary {
+            time: (now + WINDOW).saturating_duration_since(ends),
             counts: counts.collect(),
             others: std::mem::take(&mut self.others),
         }
@@ -87,8 +90,12 @@ mod tests {
             assert!(!repetitions.is_first('a', now + WINDOW / 2));
             assert!(!repetitions.is_first('a', now + WINDOW / 2));
             assert_eq!(repetitions.ends(), Some(now + WINDOW));
-            let counts = vec![('a', 2)];
-            assert_eq!(repetitions.finish(), Summary { counts, others: 0 });
+            let summary = Summary {
+                time: WINDOW,
+                counts: vec![('a', 2)],
+                others: 0,
+            };
+            assert_eq!(repetitions.finish(now + WINDOW), summary);
             assert_eq!(repetitions.ends(), None);
             assert!(repetitions.is_first('a', now + WINDOW));
         }
@@ -99,8 +106,12 @@ mod tests {
             let mut repetitions = Repetitions::new();
             let logged = (0..KINDS + 5).filter(|kind| repetitions.is_first(*kind, now));
             assert_eq!(logged.count(), KINDS);
-            let counts = vec![];
-            assert_eq!(repetitions.finish(), Summary { counts, others: 5 });
+            let summary = Summary {
+                time: WINDOW / 2,
+                counts: vec![],
+                others: 5,
+            };
+            assert_eq!(repetitions.finish(now + WINDOW / 2), summary);
         }
     }
 }

@@ -220,8 +220,12 @@ impl Server {
     }
 
     fn log_repetitions(&mut self) {
-        let seconds = WINDOW.as_secs();
-        let Summary { counts, others } = self.repetitions.finish();
+        let Summary {
+            time,
+            counts,
+            others,
+        } = self.repetitions.finish(Instant::now());
+        let seconds = time.as_millis().div_ceil(1000);
         for (Repeated { what, origin }, count) in counts {
             match origin {
                 Some(origin) => info!("{count} more {what} from {origin} in {seconds} s"),
@@ -244,12 +248,7 @@ impl Server {
         let grace = self.grace;
         let all = async {
             while let Some(ended) = self.sessions.join_next_with_id().await {
-                match &ended {
-                    Err(_) | Ok((_, Ok(LeaveReason::Lost | LeaveReason::Stalled))) => {
-                        drained.lost += 1
-                    }
-                    Ok(_) => drained.in_order += 1,
-                }
+                drained.ended += 1;
                 self.session_ended(ended);
             }
         };
@@ -262,12 +261,7 @@ impl Server {
             self.sessions.shutdown().await;
         }
         self.log_repetitions();
-        let Drained {
-            in_order,
-            lost,
-            cut,
-        } = drained;
-        info!(in_order, lost, cut, "drained");
+        info!(ended = drained.ended, cut = drained.cut, "drained");
         drained
     }
 }
