@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 const TOO_FAST: &str = "* too many connections from your address, wait 1s, goodbye";
 const TOO_MANY: &str = "* too many from your address, goodbye";
 
-mod connecting {
+mod connects {
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ fn full() -> Server {
     Server::start(|config| config.max_peers = 0)
 }
 
-mod refusals {
+mod slots {
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ fn counts(drained: Drained) -> (usize, usize) {
     (drained.ended, drained.cut)
 }
 
-mod shutdown {
+mod drain {
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 /// The lines that an origin may send at once: eight times those of a peer.
 const BURST: usize = 8 * 20;
 
-mod talking {
+mod lines {
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -75,7 +75,7 @@ mod talking {
     }
 }
 
-mod renaming {
+mod renames {
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -108,9 +108,11 @@ mod options {
     #[tokio::test]
     async fn refused_ones_are_not_assumed() {
         let mut listeners = TcpListeners::bind("127.0.0.1:0").await.unwrap();
-        let mut impossible = TcpOptions::default();
-        // The system counts in seconds, and zero is none.
-        impossible.keepalive = Some(Duration::ZERO);
+        let impossible = TcpOptions {
+            // The system counts in seconds, and zero is none.
+            keepalive: Some(Duration::ZERO),
+            ..TcpOptions::default()
+        };
         listeners.set_options(impossible);
         let _peer = connect(&listeners).await;
         assert!(!accept(&mut listeners).await.has_options);
