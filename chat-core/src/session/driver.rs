@@ -98,7 +98,9 @@ impl Driver {
                     let readiness = Arc::new(WriteReadiness::new(desk.clone()));
                     let waker = Waker::from(readiness.clone());
                     ended = delivering.as_mut().poll(&mut Context::from_waker(&waker));
-                    self.blocked = ended.is_pending().then_some(readiness);
+                    // The peer may have accepted bytes since, so that this waits for the hub.
+                    let blocked = ended.is_pending() && desk.is_delivering();
+                    self.blocked = blocked.then_some(readiness);
                 }
                 if let Poll::Ready(ended) = ended {
                     self.delivered = true;
