@@ -1,6 +1,6 @@
 //! The beginning of the server: the limit of descriptors, and the first lines of the log.
 
-use super::args::Args;
+use super::args::{Args, unknown_variables};
 use chat_core::HubConfig;
 use chat_core::session::{Naming, Quota};
 use chat_server::{ServerConfig, TcpListeners};
@@ -28,6 +28,9 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
 
 /// Logs the version, the addresses and the limits that are in effect.
 pub(crate) fn log(args: &Args, listeners: &TcpListeners, hub: &HubConfig, config: &ServerConfig) {
+    for variable in unknown_variables() {
+        warn!(variable, "unknown environment variable");
+    }
     if config.max_peers < args.max_peers {
         warn!(
             "--max-peers is {}: there are no more descriptors",

@@ -97,7 +97,7 @@ impl Entry {
 
     /// A time at which the limits are full, and not long after they are.
     fn full_at(&self, now: Instant) -> Instant {
-        const LONGEST: Duration = Duration::from_secs(86_400);
+        const LONGEST: Duration = Duration::from_secs(365 * 86_400);
         let mut wait = Duration::ZERO;
         while !self.is_full(now + wait) && wait < LONGEST {
             wait = (wait * 2).max(Duration::from_secs(1));

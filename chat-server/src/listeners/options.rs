@@ -4,6 +4,10 @@ use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::time::Duration;
 
+/// What Linux accepts; a value beyond that would fail for each connection.
+const MAX_KEEPALIVE: Duration = Duration::from_secs(32_767);
+const MAX_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// A peer that does not answer a keepalive probe is sent six of them, ten seconds apart.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBES: u32 = 6;
@@ -12,8 +16,8 @@ const PROBES: u32 = 6;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TcpOptions {
-    /// Silence after which the system probes whether the peer is still there, in whole seconds;
-    /// default 60 s, `None` for never. The connection of a peer that has vanished fails a minute
+    /// Silence after which the system probes whether the peer is still there, in whole seconds from 1
+    /// to 32,767; default 60 s, `None` for never. The connection of a peer that has vanished fails a minute
     /// later. The protocol has no ping of the server's that a plain `nc` could answer.
     pub keepalive: Option<Duration>,
 
@@ -49,7 +53,7 @@ impl TcpOptions {
         match self.keepalive {
             Some(after) => {
                 let probes = TcpKeepalive::new()
-                    .with_time(after)
+                    .with_time(after.clamp(Duration::from_secs(1), MAX_KEEPALIVE))
                     .with_interval(PROBE_INTERVAL)
                     .with_retries(PROBES);
                 socket.set_tcp_keepalive(&probes)?;
@@ -58,7 +62,11 @@ impl TcpOptions {
         }
         #[cfg(target_os = "linux")]
         {
-            socket.set_tcp_user_timeout(self.user_timeout)?;
+            let user_timeout = self.user_timeout;
+            // Zero would be the system's own limit.
+            let user_timeout =
+                user_timeout.map(|limit| limit.clamp(Duration::from_millis(1), MAX_USER_TIMEOUT));
+            socket.set_tcp_user_timeout(user_timeout)?;
             socket.set_tcp_notsent_lowat(self.unsent_bytes)?;
         }
         Ok(())

@@ -97,6 +97,22 @@ impl TcpListeners {
             .collect()
     }
 
+    /// Accepts a connection that has the options.
+    async fn accept_stream(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let accepted = poll_fn(|cx| self.poll_accept(cx)).await?;
+        let Accepted {
+            stream,
+            address,
+            has_options,
+        } = accepted;
+        if !has_options {
+            let applied = self.options.apply(&stream);
+            // The error concerns this connection: other systems report a reset one so.
+            applied.map_err(|error| io::Error::new(ErrorKind::ConnectionAborted, error))?;
+        }
+        Ok((stream, address))
+    }
+
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         for _ in 0..self.sockets.len() {
             let at = self.next % self.sockets.len();
@@ -126,17 +142,7 @@ impl Listener for TcpListeners {
     type Transport = TcpTransport;
 
     async fn accept(&mut self) -> io::Result<Incoming<TcpTransport>> {
-        let accepted = poll_fn(|cx| self.poll_accept(cx)).await?;
-        let Accepted {
-            stream,
-            address,
-            has_options,
-        } = accepted;
-        if !has_options {
-            let applied = self.options.apply(&stream);
-            // The error concerns this connection: other systems report a reset one so.
-            applied.map_err(|error| io::Error::new(ErrorKind::ConnectionAborted, error))?;
-        }
+        let (stream, address) = self.accept_stream().await?;
         let (reader, writer) = stream.into_split();
         let transport = IoTransport::from_halves(reader, writer);
         Ok(Incoming::new(transport, address.into()).from(address.ip()))

@@ -246,6 +246,14 @@ mod environment {
     }
 
     #[test]
+    fn unknown_variables_are_logged() {
+        let mut misspelled = command(&["--listen", "127.0.0.1:0"]);
+        misspelled.env("CHAT_IDLETIMEOUT", "1s");
+        let mut server = Server::run(misspelled).listening();
+        server.wait_for_log("unknown environment variable variable=\"CHAT_IDLETIMEOUT\"");
+    }
+
+    #[test]
     fn classic_is_a_switch() {
         for (value, classic) in [("true", true), ("1", true), ("false", false), ("0", false)] {
             let mut switched = command(&["--listen", "127.0.0.1:0"]);

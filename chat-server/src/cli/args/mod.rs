@@ -10,7 +10,8 @@ use clap::builder::{BoolishValueParser, Resettable};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
-use std::env::var_os;
+use std::env::{var_os, vars_os};
+use std::ffi::OsString;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -34,7 +35,8 @@ const RENAMES: NonZeroU32 = NonZeroU32::new(3).expect("3 is not zero");
 /// More than a person types, and still far less than a log.
 const MAX_LINE: u64 = 1 << 20;
 
-const MAX_U32: u64 = u32::MAX as u64;
+/// The most bytes a second, or ahead of a peer.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// More threads than any machine has cores.
 const MAX_THREADS: u64 = 1024;
@@ -123,7 +125,7 @@ pub(crate) struct Args {
     rate: Limit<NonZeroU32>,
 
     /// Bytes a second from each peer, with --rate
-    #[arg(long, value_name = "SIZE", env = "CHAT_RATE_BYTES", value_parser = size::<u32>(1, MAX_U32), default_value = "16KiB")]
+    #[arg(long, value_name = "SIZE", env = "CHAT_RATE_BYTES", value_parser = size::<u32>(1, MAX_BYTES), default_value = "16KiB")]
     rate_bytes: u32,
 
     /// Accept one rename per this time from each peer, beyond 3 at once, or "off"; loopback is exempt
@@ -139,7 +141,7 @@ pub(crate) struct Args {
     keepalive: Limit<Duration>,
 
     /// Output that the system accepts ahead of what a peer can receive
-    #[arg(long, value_name = "SIZE", env = "CHAT_SEND_AHEAD", value_parser = size::<u32>(1024, MAX_U32), default_value = "16KiB")]
+    #[arg(long, value_name = "SIZE", env = "CHAT_SEND_AHEAD", value_parser = size::<u32>(1024, MAX_BYTES), default_value = "16KiB")]
     send_ahead: u32,
 
     /// Threads that serve peers [default: one per core, less one]
@@ -274,6 +276,23 @@ impl Args {
         }
         config
     }
+}
+
+/// Environment variables that look like those of a flag but are none, such as misspelled ones.
+pub(crate) fn unknown_variables() -> Vec<String> {
+    let command = Args::command();
+    let is_known = |name: &OsString| {
+        let mut known = command.get_arguments().filter_map(Arg::get_env);
+        known.any(|known| known == name)
+    };
+    let names = vars_os().map(|(name, _)| name);
+    let unknown = names.filter(|name| {
+        let is_ours = name.as_encoded_bytes().starts_with(b"CHAT_");
+        is_ours && !is_known(name)
+    });
+    unknown
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
 }
 
 /// The same command, but an environment variable that is set to nothing counts as unset.

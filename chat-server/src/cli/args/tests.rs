@@ -161,7 +161,7 @@ mod listen {
     #[test]
     fn several_are_accepted() {
         let several = ["localhost:1", "localhost:2", "localhost:3"];
-        let args = args(&["--listen=localhost:1,localhost:2", "--listen=localhost:3"]);
+        let args = args(&["--listen=localhost:1, localhost:2", "--listen=localhost:3"]);
         assert_eq!(args.listen, several);
     }
 
@@ -224,8 +224,8 @@ mod sizes {
             ("--log-bytes=3073MiB", "a size from 1 B to 3.0 GiB"),
             ("--max-line=0", "a size from 1 B to 1.0 MiB"),
             ("--max-line=2MiB", "a size from 1 B to 1.0 MiB"),
-            ("--rate-bytes=0", "a size from 1 B to 4.0 GiB"),
-            ("--send-ahead=10", "a size from 1.0 KiB to 4.0 GiB"),
+            ("--rate-bytes=0", "a size from 1 B to 1.0 GiB"),
+            ("--send-ahead=10", "a size from 1.0 KiB to 1.0 GiB"),
         ] {
             let error = refusal(flag);
             assert!(error.contains(advice), "{flag}: {error}");

@@ -24,6 +24,8 @@ impl Limit<Duration> {
 /// An address to listen at. The host is not looked up yet.
 pub(super) fn listen_address(text: &str) -> Result<String, String> {
     let such_as = |example: &str| format!("write HOST:PORT, such as {example}");
+    // One of several may have a space before it.
+    let text = text.trim();
     if text.parse::<SocketAddr>().is_ok() {
         return Ok(text.into());
     }

@@ -96,29 +96,50 @@ mod options {
             assert!(!accepted.has_options);
             let inherited = SockRef::from(&accepted.stream).tcp_user_timeout();
             assert_eq!(inherited.unwrap(), TcpOptions::default().user_timeout);
-            // As `accept` does for a connection without them.
-            unusual().apply(&accepted.stream).unwrap();
-            assert_options(&accepted.stream, &unusual());
         }
-        let accepted = accept(&mut listeners).await;
-        assert_options(&accepted.stream, &unusual());
-        drop(late);
+        let early = connect(&listeners).await;
+        listeners.set_options(TcpOptions::default());
+        for _ in [late, early] {
+            let (stream, _) = listeners.accept_stream().await.unwrap();
+            assert_options(&stream, &TcpOptions::default());
+        }
     }
 
     #[tokio::test]
-    async fn refused_ones_are_not_assumed() {
+    async fn refused_ones_are_set_per_connection() {
         let mut listeners = TcpListeners::bind("127.0.0.1:0").await.unwrap();
-        let impossible = TcpOptions {
-            // The system counts in seconds, and zero is none.
-            keepalive: Some(Duration::ZERO),
-            ..TcpOptions::default()
-        };
-        listeners.set_options(impossible);
-        let _peer = connect(&listeners).await;
-        assert!(!accept(&mut listeners).await.has_options);
-        let _peer = connect(&listeners).await;
-        let error = listeners.accept().await.expect_err("it has no options");
-        assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+        // As if the listening socket had refused them.
+        listeners.options = unusual();
+        listeners.sockets[0].inheritance = Inheritance::None;
+        for _ in 0..2 {
+            let _peer = connect(&listeners).await;
+            let (stream, _) = listeners.accept_stream().await.unwrap();
+            assert_options(&stream, &unusual());
+        }
+    }
+
+    #[tokio::test]
+    async fn extreme_ones_are_bounded() {
+        let mut listeners = TcpListeners::default();
+        for (time, keepalive, user_timeout) in [
+            (Duration::ZERO, 1, 1),
+            (Duration::MAX, 32_767, u64::from(u32::MAX / 2)),
+        ] {
+            listeners.set_options(TcpOptions {
+                keepalive: Some(time),
+                user_timeout: Some(time),
+                unsent_bytes: 9000,
+            });
+            listeners.add("127.0.0.1:0").await.unwrap();
+            let to = *listeners.addresses().last().unwrap();
+            let _peer = TcpStream::connect(to).await.unwrap();
+            let bounded = TcpOptions {
+                keepalive: Some(Duration::from_secs(keepalive)),
+                user_timeout: Some(Duration::from_millis(user_timeout)),
+                unsent_bytes: 9000,
+            };
+            assert_options(&accept(&mut listeners).await.stream, &bounded);
+        }
     }
 }
 
