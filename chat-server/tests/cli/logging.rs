@@ -278,8 +278,10 @@ mod streams {
             .rsplit(' ')
             .next()
             .and_then(|count| count.parse().ok());
-        assert_eq!(count, Some(GUESTS - told(before)));
-        assert_eq!(told(after), 1, "{after}");
+        // The line of the last guest may come while the log is already read.
+        let written = told(before) + told(after);
+        assert_eq!(count, Some(GUESTS + 1 - written));
+        assert!(told(after) > 0, "{after}");
     }
 
     #[test]
