@@ -102,14 +102,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         accepted: 0,
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(
-        listener,
-        hub.clone(),
-        ServerConfig::default(),
-        async {
+    let server = tokio::spawn(serve(listener, hub.clone(), ServerConfig::default(), {
+        let hub = hub.clone();
+        async move {
             let _ = stopped.await;
-        },
-    ));
+            hub.close();
+        }
+    }));
 
     let mut unix = UnixPeer::connect(&path).await?;
     unix.hear("You are unix:1").await?;

@@ -180,14 +180,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
 
     let hub = Hub::new(HubConfig::default());
-    let shutdown = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            eprintln!("cannot wait for Ctrl-C: {error}");
+    let shutdown = {
+        let hub = hub.clone();
+        async move {
+            if let Err(error) = tokio::signal::ctrl_c().await {
+                eprintln!("cannot wait for Ctrl-C: {error}");
+            }
+            // All leave at once, so no departure is announced.
+            hub.close();
         }
     };
     tokio::select! {
         // Ends when the last peer has got everything, whichever door it came by.
-        () = serve(Doors { tcp, web }, hub, ServerConfig::default(), shutdown) => Ok(()),
+        _ = serve(Doors { tcp, web }, hub, ServerConfig::default(), shutdown) => Ok(()),
         served = async { axum::serve(http, app).await } => Ok(served?),
     }
 }

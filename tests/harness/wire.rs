@@ -50,8 +50,16 @@ impl Server {
         let address = listeners.addresses()[0];
         let (shutdown, told) = oneshot::channel();
         let serving = tokio::spawn(async move {
-            let told = async { told.await.unwrap_or(()) };
-            serve(listeners, Hub::new(hub), config, told).await;
+            let hub = Hub::new(hub);
+            let told = {
+                let hub = hub.clone();
+                async move {
+                    told.await.unwrap_or(());
+                    // As the binary does.
+                    hub.close();
+                }
+            };
+            serve(listeners, hub, config, told).await;
         });
         Self {
             address,

@@ -194,6 +194,7 @@ async fn host(plan: &Plan, wires: Wires, present: Rc<Cell<usize>>) -> turmoil::R
     config.grace = plan.grace;
     // What is said is looked for within a time.
     config.rate = None;
+    config.rename_rate = None;
     config.session.stall_timeout = plan.stall;
     config.session.idle_timeout = plan.idle;
     config.session.linger = plan.linger;
@@ -238,7 +239,14 @@ async fn host(plan: &Plan, wires: Wires, present: Rc<Cell<usize>>) -> turmoil::R
             }
         }
     });
-    serve(door, hub, config, async { drop(told.await) }).await;
+    let shutdown = {
+        let hub = hub.clone();
+        async move {
+            drop(told.await);
+            hub.close();
+        }
+    };
+    serve(door, hub, config, shutdown).await;
     let returned = now();
     let (shutdown, mut house) = living.await?;
     witness.look();
