@@ -77,10 +77,8 @@ impl Server {
     pub(crate) fn run(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the program runs");
         let stdout = Lines::of(child.stdout.take().expect("piped"));
-        let stderr = match child.stderr.take() {
-            Some(stderr) => Lines::of(stderr),
-            None => Lines::of(std::io::empty()),
-        };
+        let stderr = child.stderr.take();
+        let stderr = stderr.map_or_else(|| Lines::of(std::io::empty()), Lines::of);
         Self {
             child,
             stdout,

@@ -115,12 +115,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", env = "CHAT_MAX_PEERS_PER_ADDRESS", value_parser = number_or_off, default_value = "64")]
     max_peers_per_address: Limit<NonZeroU32>,
 
-    /// Accept one connection per this time from one address, beyond as many at once as it may have
-    /// peers and at least 64, or "off"; loopback is exempt
+    /// Accept one connection per TIME from one address, after 64 at once (or as many as it may have
+    /// peers), or "off"; loopback is exempt
     #[arg(long, value_name = "TIME", env = "CHAT_CONNECT_INTERVAL", value_parser = timeout, default_value = "1s")]
     connect_interval: Limit<Duration>,
 
-    /// Lines a second from each peer, or "off"; 4 seconds' worth at once; loopback is exempt
+    /// Lines a second from each peer, 4 seconds' worth at once, or "off"; all peers of one address
+    /// have 8 times that; loopback is exempt
     #[arg(long, value_name = "N", env = "CHAT_RATE", value_parser = number_or_off, default_value = "5")]
     rate: Limit<NonZeroU32>,
 
@@ -128,7 +129,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", env = "CHAT_RATE_BYTES", value_parser = size::<u32>(1, MAX_BYTES), default_value = "16KiB")]
     rate_bytes: u32,
 
-    /// Accept one rename per this time from each peer, beyond 3 at once, or "off"; loopback is exempt
+    /// Accept one rename per TIME from each peer, after 3 at once, or "off"; all peers of one address
+    /// have 8 times that; loopback is exempt
     #[arg(long, value_name = "TIME", env = "CHAT_RENAME_INTERVAL", value_parser = timeout, default_value = "10s")]
     rename_interval: Limit<Duration>,
 
@@ -152,7 +154,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", env = "CHAT_GRACE", value_parser = time, default_value = "10s")]
     grace: Limit<Duration>,
 
-    /// Level of the log on stderr, such as debug, or TARGET=LEVEL, several of them with commas
+    /// Level of the log on stderr, such as debug; or several, such as info,chat_core=debug
     #[arg(long, value_name = "LEVEL", env = "CHAT_LOG", value_parser = log_level, default_value = "info")]
     log_level: String,
 

@@ -62,8 +62,10 @@ mod flags {
             "--patience=6ms",
             "--max-peers=7",
             "--max-peers-per-address=8",
+            "--connect-interval=20s",
             "--rate=9",
             "--rate-bytes=10KiB",
+            "--rename-interval=21s",
             "--name-timeout=11s",
             "--keepalive=12s",
             "--send-ahead=13KiB",
@@ -83,6 +85,9 @@ mod flags {
         let rate = server.rate.unwrap();
         let numbers = [rate.lines, rate.burst, rate.bytes].map(NonZeroU32::get);
         assert_eq!(numbers, [9, 36, 10 * 1024]);
+        let quota = |burst, time| NonZeroU32::new(burst).map(|burst| Quota::new(burst, time));
+        assert_eq!(server.connect_rate, quota(64, seconds(20)));
+        assert_eq!(server.rename_rate, quota(3, seconds(21)));
         let session = server.session;
         assert!(!session.classic);
         assert_eq!(session.naming, Naming::Ask);
@@ -103,7 +108,9 @@ mod flags {
             "--stall-timeout=off",
             "--patience=off",
             "--max-peers-per-address=off",
+            "--connect-interval=off",
             "--rate=off",
+            "--rename-interval=off",
             "--name-timeout=off",
             "--keepalive=off",
             "--grace=off",
@@ -112,12 +119,24 @@ mod flags {
         let server = args.server_config(DESCRIPTORS);
         assert_eq!(server.max_peers_per_address, usize::MAX);
         assert_eq!((server.rate, server.grace), (None, Duration::MAX));
+        assert_eq!((server.connect_rate, server.rename_rate), (None, None));
         let session = server.session;
         assert_eq!(session.idle_timeout, None);
         assert_eq!(session.stall_timeout, Duration::MAX);
         assert_eq!(session.name_timeout, Duration::MAX);
         let options = args.tcp_options();
         assert_eq!((options.keepalive, options.user_timeout), (None, None));
+    }
+
+    #[test]
+    fn all_peers_of_address_can_return() {
+        let connects = |flags: &[&str]| {
+            let connects = args(flags).server_config(DESCRIPTORS).connect_rate;
+            connects.expect("it is limited").burst.get()
+        };
+        assert_eq!(connects(&["--max-peers-per-address=500"]), 500);
+        assert_eq!(connects(&["--max-peers-per-address=2"]), 64);
+        assert_eq!(connects(&["--max-peers-per-address=off"]), 10_000);
     }
 
     #[test]
@@ -295,5 +314,25 @@ mod times {
         let args = args(&["--patience=0s", "--grace=0s"]);
         assert_eq!(args.hub_config().patience, Duration::ZERO);
         assert_eq!(args.server_config(DESCRIPTORS).grace, Duration::ZERO);
+    }
+}
+
+mod log_level {
+    use super::*;
+
+    #[test]
+    fn levels_and_targets_are_accepted() {
+        for level in ["off", "debug", "INFO", "warn,chat_core=debug"] {
+            args(&["--log-level", level]).log_filter();
+        }
+    }
+
+    #[test]
+    fn refusal_shows_the_form() {
+        for level in ["", "inof", "chat_core", "info,", "=debug", "chat_core=loud"] {
+            let error = refusal(&format!("--log-level={level}"));
+            let advice = "write off, error, warn, info, debug or trace";
+            assert!(error.contains(advice), "{level:?}: {error}");
+        }
     }
 }

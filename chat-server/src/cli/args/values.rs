@@ -126,7 +126,7 @@ pub(super) fn keepalive(text: &str) -> Result<Limit<Duration>, String> {
 /// A level, or directives that name a target and a level each.
 pub(super) fn log_level(text: &str) -> Result<String, String> {
     // The filter takes a single word that is no level for a target, and logs nothing else.
-    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
     let is_plausible = |word: &str| is_level(word) || word.contains(['=', '[']);
     match logging::filter(text) {
         Ok(_) if text.split(',').all(is_plausible) => Ok(text.into()),
