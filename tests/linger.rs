@@ -17,7 +17,10 @@ use tokio::time::Instant;
 /// The most that a session reads at a time.
 const READ: usize = 16 * 1024;
 
-/// A first line, then input that never ends and never waits. Counts what is read.
+/// More than any limit here.
+const MANY: usize = 8 * 1024 * 1024;
+
+/// A first line, then much input that never waits. Counts what is read.
 struct Flood {
     first: Option<&'static str>,
     read: Arc<AtomicUsize>,
@@ -29,6 +32,9 @@ impl AsyncRead for Flood {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        if self.read.load(SeqCst) > MANY {
+            return Poll::Pending;
+        }
         let first = self.first.take().unwrap_or_default();
         buffer.put_slice(first.as_bytes());
         let more = buffer.remaining();

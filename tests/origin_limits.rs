@@ -384,11 +384,13 @@ mod renaming {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn origin_refusal_costs_peer_nothing() {
+    async fn refusal_by_origin_is_free() {
         let hub = Hub::new(HubConfig::default());
         let mut config = limited();
         let scarce = Quota::new(number(1), SECOND);
-        config.shared = Some(Arc::new(SharedLimits::new(None, Some(scarce))));
+        let network = Arc::new(SharedLimits::new(None, Some(quota())));
+        let address = SharedLimits::new(None, Some(scarce)).within(network.clone());
+        config.shared = Some(Arc::new(address));
         let mut peer = greeted(&hub, "mem:1", &config).await;
         rename(&mut peer, "mem:1", "a").await;
         for _ in 0..5 {
@@ -400,6 +402,7 @@ mod renaming {
         }
         advance(SECOND).await;
         expect_wait(&mut peer, "7s").await;
+        assert!(network.is_full(Instant::now() + 27 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]

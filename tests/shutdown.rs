@@ -39,10 +39,8 @@ mod member {
         let mut peers = Vec::new();
         for name in ["mem:1", "mem:2"] {
             let mut peer = Peer::connect_with(&hub, name, &with(&shutdown), CAPACITY);
-            peer.until("Here now: other").await;
+            peer.until(&format!("You are {name}")).await;
             peers.push(peer);
-            hub.leave(other.id(), LeaveReason::Left).expect("a member");
-            other = join(&hub, "other");
         }
         all_idle().await;
         assert!(!shutdown.is_triggered());
@@ -113,13 +111,14 @@ mod member {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn input_before_it_is_published() {
+    async fn input_after_it_is_discarded() {
         let hub = Hub::new(HubConfig::default());
         let shutdown = Shutdown::new();
         let mut peer = Peer::connect_with(&hub, "mem:1", &with(&shutdown), CAPACITY);
+        peer.say("last").await;
         all_idle().await;
-        peer.send("last\n").await;
         shutdown.trigger();
+        peer.say("late").await;
         let heard = peer.rest().await;
         assert_eq!(heard, ["You are mem:1", "mem:1: last", GOING_DOWN]);
     }
@@ -182,18 +181,23 @@ mod newcomer {
 
     #[tokio::test(start_paused = true)]
     async fn refused_keeps_its_notice() {
-        let hub = Hub::new(HubConfig::default());
-        let shutdown = Shutdown::new();
-        let (transport, mut peer) = memory::pair(4);
-        let name = Name::assigned("mem:1").expect("a name");
-        let config = with(&shutdown);
-        let refusal = session::refuse(&hub, name, transport, "the server is full", &config);
-        let refusal = tokio::spawn(refusal);
-        all_idle().await;
-        shutdown.trigger();
-        let mut heard = String::new();
-        peer.read_to_string(&mut heard).await.expect("text");
-        assert_eq!(heard, "* the server is full, goodbye\n");
-        refusal.await.expect("no panic");
+        for before in [true, false] {
+            let hub = Hub::new(HubConfig::default());
+            let shutdown = Shutdown::new();
+            let (transport, mut peer) = memory::pair(4);
+            let name = Name::assigned("mem:1").expect("a name");
+            let config = with(&shutdown);
+            let refusal = session::refuse(&hub, name, transport, "the server is full", &config);
+            if before {
+                shutdown.trigger();
+            }
+            let refusal = tokio::spawn(refusal);
+            all_idle().await;
+            shutdown.trigger();
+            let mut heard = String::new();
+            peer.read_to_string(&mut heard).await.expect("text");
+            assert_eq!(heard, "* the server is full, goodbye\n");
+            refusal.await.expect("no panic");
+        }
     }
 }

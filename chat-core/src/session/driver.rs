@@ -75,6 +75,9 @@ impl Driver {
         let mut left = false;
         loop {
             let woken = desk.answer();
+            if woken && self.is_shut_down() && !desk.has_ended() {
+                desk.leave_saying(hub, LeaveReason::Closed, None);
+            }
             let mut cold = Context::from_waker(&self.cold);
             if woken
                 && !self.received
@@ -85,10 +88,6 @@ impl Driver {
                     tracing::debug!(%error, "receiving failed");
                     return Poll::Ready(LeaveReason::Lost);
                 }
-            }
-            if woken && self.is_shut_down() && !desk.has_ended() {
-                desk.leave_saying(hub, LeaveReason::Closed, None);
-                left = true;
             }
             let blocked = self.blocked.as_ref().is_some_and(|write| !write.is_ready());
             if !self.delivered && !blocked {
