@@ -2,6 +2,7 @@
 
 use super::{Network, connect, server, there};
 use crate::support::{Peer, Server};
+use rustix::process::Signal;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -92,6 +93,17 @@ impl Room {
         );
         received
     }
+
+    /// Ends the server, and gives the lines of its log that do not concern the members.
+    fn log(self) -> Vec<String> {
+        let members = Vec::from_iter(self.members.iter().map(|member| format!("\"{member}\"")));
+        drop(self.members);
+        self.server.signal(Signal::TERM);
+        let log = self.server.ended().stderr;
+        let is_of_member = |line: &&str| members.iter().any(|member| line.contains(member));
+        let lines = log.lines().filter(|line| !is_of_member(line));
+        lines.map(str::to_owned).collect()
+    }
 }
 
 /// What a limit allows in this time: a burst, and a number in each second that has begun.
@@ -112,6 +124,11 @@ mod flood {
         assert!(received.arrivals <= most, "{} of {most}", received.arrivals);
         assert!(received.departures <= received.arrivals);
         assert_eq!(received.messages, 0);
+        // The log is flooded as little as the room.
+        let log = room.log();
+        let summary = format!(" more refusals from {} in ", there(ATTACKER));
+        assert!(log.iter().any(|line| line.contains(&summary)), "{log:#?}");
+        assert!(log.len() <= 2 * most + 20, "{} lines", log.len());
     }
 
     #[test]
@@ -129,5 +146,8 @@ mod flood {
         assert!(received.messages <= most, "{} of {most}", received.messages);
         let most = allowed(64, 1, received.time);
         assert!(received.arrivals <= most, "{} of {most}", received.arrivals);
+        let log = room.log();
+        let limited = log.iter().filter(|line| line.contains("over its rate"));
+        assert!((1..=most).contains(&limited.count()), "{log:#?}");
     }
 }
