@@ -119,14 +119,13 @@ async fn run() -> Result<(), Box<dyn Error>> {
         accepted: 0,
     };
     let (shut_down, shutdown) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(
-        listener,
-        hub.clone(),
-        ServerConfig::default(),
-        async {
+    let server = tokio::spawn(serve(listener, hub.clone(), ServerConfig::default(), {
+        let hub = hub.clone();
+        async move {
             let _ = shutdown.await;
-        },
-    ));
+            hub.close();
+        }
+    }));
 
     let mut unix = UnixPeer::connect(&path).await?;
     unix.expect("You are unix:1").await?;

@@ -53,9 +53,14 @@ async fn run(address: &str) -> Result<(), Box<dyn Error>> {
     let name: Name = "bot".parse()?;
     let bot = tokio::spawn(answer(hub.join(name)?));
 
-    let shutdown = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            eprintln!("cannot wait for Ctrl-C: {error}");
+    let shutdown = {
+        let hub = hub.clone();
+        async move {
+            if let Err(error) = tokio::signal::ctrl_c().await {
+                eprintln!("cannot wait for Ctrl-C: {error}");
+            }
+            // Ends the bot as well; `serve` leaves the hub open.
+            hub.close();
         }
     };
     serve(listeners, hub, ServerConfig::default(), shutdown).await;

@@ -287,9 +287,14 @@ async fn run(http: &str, tcp: &str) -> Result<(), Box<dyn Error>> {
     let hub = Hub::new(HubConfig::default());
     let mut config = ServerConfig::default();
     config.max_peers = MAX_PEERS;
-    let shutdown = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            eprintln!("cannot wait for Ctrl-C: {error}");
+    let shutdown = {
+        let hub = hub.clone();
+        async move {
+            if let Err(error) = tokio::signal::ctrl_c().await {
+                eprintln!("cannot wait for Ctrl-C: {error}");
+            }
+            // All members leave at once, so no departure is announced.
+            hub.close();
         }
     };
     serve(Listeners { tcp, web }, hub, config, shutdown).await;

@@ -1,7 +1,8 @@
 //! A chat hub on TCP: binds [`chat_core`] to sockets.
 //!
-//! The caller binds and says when to stop; [`serve`] accepts, runs one session per peer, and
-//! drains when told to. The binary is a thin `main` around it.
+//! The entry point is [`serve`]. The caller binds a [`Listener`], such as [`TcpListeners`], and passes
+//! a future that ends the server. `serve` runs one session per peer, within the limits of
+//! [`ServerConfig`], and drains them at the end. The binary is a thin program around it.
 //!
 //! ```
 //! use chat_core::{Hub, HubConfig};
@@ -12,17 +13,28 @@
 //! let listeners = TcpListeners::bind("localhost:0").await?;
 //! println!("try: nc localhost {}", listeners.addresses()[0].port());
 //! let hub = Hub::new(HubConfig::default());
-//! let shutdown = async { /* until Ctrl-C, say */ };
-//! serve(listeners, hub, ServerConfig::default(), shutdown).await;
+//! let shutdown = async { /* until Ctrl-C, for instance */ };
+//! let drained = serve(listeners, hub, ServerConfig::default(), shutdown).await;
+//! assert_eq!(drained.cut, 0);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! `cli`, on by default, is for the binary only. A program that uses the library does without its
+//! dependencies by `default-features = false`.
+//!
+//! # Log
+//!
+//! The library emits `tracing` events and installs no subscriber. It emits at level info what an
+//! operator of a server needs: refusals, failures, the shutdown. Events that peers can cause at any rate
+//! are emitted once per 10 s, then summarized: `312 more refusals from 10.0.0.7 in 10 s`. Strings of peers
+//! are recorded as strings, which subscribers escape.
 
-mod listener;
-mod options;
-mod origins;
+mod limits;
+mod listeners;
 mod serve;
 
-pub use listener::{BindError, Incoming, Listener, TcpListeners, TcpTransport};
-pub use options::TcpOptions;
-pub use serve::{ServerConfig, serve};
+pub use listeners::{BindError, Incoming, Listener, TcpListeners, TcpOptions, TcpTransport};
+pub use serve::{Drained, ServerConfig, serve};

@@ -1,36 +1,52 @@
 //! The bundled server.
 
-mod args;
-mod logging;
+mod cli;
 
-use args::Args;
 use chat_core::Hub;
-use chat_server::{BindError, TcpListeners, serve};
+use chat_server::{TcpListeners, serve};
+use cli::args::{Args, LogFormat};
+use cli::signals::Signals;
+use cli::{logging, startup};
 use std::error::Error;
 use std::io::Write;
 use std::process::{ExitCode, exit};
 use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// As a shell reports a program that a signal has ended.
 const ENDED_BY_SIGNAL: i32 = 130;
 
 fn main() -> ExitCode {
-    match start(Args::read()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "chat-server: {error}");
+    let args = Args::read();
+    let format = args.log_format;
+    let logging = match logging::start(args.log_filter(), format) {
+        Ok(logging) => logging,
+        Err(error) => return fail(&error),
+    };
+    let result = start(args);
+    match (result, format) {
+        (Ok(()), _) => ExitCode::SUCCESS,
+        (Err(error), LogFormat::Json) => {
+            tracing::error!("{error}");
             ExitCode::FAILURE
+        }
+        (Err(error), LogFormat::Text) => {
+            // After what was logged before.
+            drop(logging);
+            fail(&*error)
         }
     }
 }
 
+fn fail(error: &dyn Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "chat-server: {error}");
+    ExitCode::FAILURE
+}
+
 fn start(args: Args) -> Result<(), Box<dyn Error>> {
-    let _logging = logging::start()?;
     let threads = args.threads();
     let mut builder = match threads {
-        // One queue, first come first served. The other runtime has a short one for each thread,
-        // and who does not fit in waits for those who do.
+        // It has one queue, first come first served. The other runtime has a short one for each
+        // thread, and tasks that do not fit in wait for those that do.
         1 => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
@@ -40,65 +56,35 @@ fn start(args: Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn run(args: Args) -> Result<(), BindError> {
-    // Before anyone is told that it listens: from then on a signal means a drain.
+async fn run(args: Args) -> Result<(), chat_server::BindError> {
+    // Before the server says that it listens: from then on a signal means a drain.
     let mut signals = Signals::new();
-    let files = allow_many_files();
-    let config = args.server_config(files);
+    let config = args.server_config(startup::raise_descriptor_limit());
     let mut listeners = TcpListeners::default();
+    listeners.set_options(args.tcp_options());
     for address in &args.listen {
         listeners.add(address).await?;
     }
-    listeners.set_options(args.tcp_options());
+    let hub = Hub::new(args.hub_config());
+    startup::log(&args, &listeners, hub.config(), &config);
     for address in listeners.addresses() {
-        // A server that nobody watches serves all the same.
+        // A server whose stdout is not read serves all the same.
         let _ = writeln!(std::io::stdout(), "listening on {address}");
     }
-    let shutdown = async move {
-        signals.next().await;
-        tokio::spawn(async move {
-            signals.next().await;
-            // At once: what was logged and not read is lost.
-            exit(ENDED_BY_SIGNAL);
-        });
+    let shutdown = {
+        let hub = hub.clone();
+        async move {
+            let signal = signals.next().await;
+            tracing::info!(signal, "received a signal");
+            // All peers leave at once, so no departure is announced.
+            hub.close();
+            tokio::spawn(async move {
+                signals.next().await;
+                // At once: log lines that are not written yet are lost.
+                exit(ENDED_BY_SIGNAL);
+            });
+        }
     };
-    let hub = Hub::new(args.hub_config());
     serve(listeners, hub, config, shutdown).await;
     Ok(())
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Self {
-        let on = |kind| signal(kind).expect("these signals can be caught, in a runtime with I/O");
-        Self {
-            terminate: on(SignalKind::terminate()),
-            interrupt: on(SignalKind::interrupt()),
-        }
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Every peer is a descriptor, and the usual soft limit is 1,024.
-fn allow_many_files() -> u64 {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => {
-            tracing::debug!(limit, "file descriptors");
-            limit
-        }
-        Err(error) => {
-            tracing::warn!(%error, "cannot raise the limit of file descriptors");
-            rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(soft, _)| soft)
-        }
-    }
 }

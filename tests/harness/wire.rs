@@ -44,8 +44,16 @@ impl Server {
         let address = listeners.addresses()[0];
         let (shutdown, signal) = oneshot::channel();
         let serving = tokio::spawn(async move {
-            let signal = async { signal.await.unwrap_or(()) };
-            serve(listeners, Hub::new(hub), config, signal).await;
+            let hub = Hub::new(hub);
+            let shutdown = {
+                let hub = hub.clone();
+                async move {
+                    signal.await.unwrap_or(());
+                    // As the binary does.
+                    hub.close();
+                }
+            };
+            serve(listeners, hub, config, shutdown).await;
         });
         Self {
             address,

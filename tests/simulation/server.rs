@@ -200,6 +200,7 @@ async fn run_server(
     config.grace = plan.grace;
     // The checks expect each line within a time.
     config.rate = None;
+    config.rename_rate = None;
     config.session.stall_timeout = plan.stall;
     config.session.idle_timeout = plan.idle;
     config.session.linger = plan.linger;
@@ -245,7 +246,15 @@ async fn run_server(
             }
         }
     });
-    serve(listener, hub, config, async { drop(signal.await) }).await;
+    let shutdown = {
+        let hub = hub.clone();
+        async move {
+            drop(signal.await);
+            // As the binary does.
+            hub.close();
+        }
+    };
+    serve(listener, hub, config, shutdown).await;
     let returned = now();
     let (shutdown, mut members) = local.await?;
     observer.catch_up();

@@ -14,6 +14,7 @@ pub(crate) mod atomic;
 mod hub;
 mod leaving;
 mod session;
+mod shutdown;
 mod wait_list;
 
 use crate::hub::Hub;

@@ -3,7 +3,7 @@
 use super::{block_on, check, hub, join, paused_runtime};
 use crate::hub::Hub;
 use crate::hub::member::Member;
-use crate::session::{self, Naming, SessionConfig};
+use crate::session::{self, Naming, SessionConfig, Shutdown};
 use crate::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
 use crate::types::errors::JoinError;
 use crate::types::event::{Delivery, LeaveReason};
@@ -19,26 +19,26 @@ use std::{io, iter, mem};
 
 /// A connection: one end is the session's, the other the scene's.
 #[derive(Default)]
-struct Wire {
+pub(super) struct Wire {
     state: Mutex<WireState>,
 }
 
 #[derive(Default)]
-struct WireState {
+pub(super) struct WireState {
     /// What the peer has sent, and whether that is all.
-    sent: VecDeque<&'static str>,
-    ended: bool,
+    pub(super) sent: VecDeque<&'static str>,
+    pub(super) ended: bool,
     receiving: Option<Waker>,
     /// What it was given, whether it takes more, and whether that was all.
     given: String,
-    room: bool,
+    pub(super) room: bool,
     closed: bool,
     delivering: Option<Waker>,
 }
 
 impl Wire {
     /// What the peer does; wakes the half that waits for it.
-    fn change(&self, change: impl FnOnce(&mut WireState)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut WireState)) {
         let wakers = {
             let mut state = self.state.lock().unwrap();
             change(&mut state);
@@ -113,20 +113,22 @@ impl DeliverHalf for End {
 }
 
 /// Runs scenes of a session of `alice`, with a clock that stands still.
-fn check_session(scene: impl Fn(Hub, Arc<Wire>) + Sync + Send + 'static) {
+pub(super) fn check_session(scene: impl Fn(Hub, Arc<Wire>) + Sync + Send + 'static) {
     let clock = paused_runtime();
     let _guard = clock.enter();
     check(3, move || scene(hub(), Arc::default()));
 }
 
 /// Runs the session to its end, and gives what that is and what its peer was given.
-fn converse(
+pub(super) fn converse(
     hub: &Hub,
     wire: &Arc<Wire>,
     naming: Naming,
+    shutdown: Option<Shutdown>,
 ) -> (Result<LeaveReason, JoinError>, String) {
     let config = SessionConfig {
         naming,
+        shutdown,
         ..SessionConfig::default()
     };
     let name = Name::assigned("alice").unwrap();
@@ -163,7 +165,7 @@ fn a_session_hears_its_peer_and_its_hub() {
                 wire.change(|wire| wire.ended = true);
             }
         });
-        let (ended, given) = converse(&hub, &wire, Naming::Given);
+        let (ended, given) = converse(&hub, &wire, Naming::Given, None);
         talker.join().unwrap();
         peer.join().unwrap();
         assert_eq!(ended, Ok(LeaveReason::Left));
@@ -190,7 +192,7 @@ fn is_told_that_the_hub_closes(naming: Naming) {
             let wire = wire.clone();
             move || wire.change(|wire| wire.room = true)
         });
-        let (ended, given) = converse(&hub, &wire, naming);
+        let (ended, given) = converse(&hub, &wire, naming, None);
         closing.join().unwrap();
         peer.join().unwrap();
         assert!(matches!(

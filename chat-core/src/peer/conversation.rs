@@ -13,7 +13,11 @@ use crate::types::ids::MemberId;
 use crate::types::name::Name;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// The target of the events that an operator of a server reads.
+const LOG: &str = "chat_core::session";
 
 const NOT_A_WEB_SERVER: &str = "this is a chat, not a web server";
 
@@ -25,6 +29,8 @@ pub(crate) struct Conversation {
     asks: bool,
     /// The name that the peer has if it gives none.
     default_name: Name,
+    /// The name that it has now, or had last.
+    name: Name,
     id: Option<MemberId>,
     renames: Option<Box<RenameLimits>>,
     /// Texts that are to be published together; nothing is kept for who says nothing.
@@ -44,6 +50,7 @@ impl Conversation {
             desk,
             classic: config.classic,
             asks: config.naming == Naming::Ask && !config.classic,
+            name: name.clone(),
             default_name: name,
             id: None,
             renames: RenameLimits::new(config),
@@ -55,9 +62,20 @@ impl Conversation {
         }
     }
 
-    /// What the peer is called until it says otherwise.
-    pub(crate) fn default_name(&self) -> &Name {
-        &self.default_name
+    /// Emits the end of the session. It is for the operator of a server if the peer was a member.
+    pub(crate) fn log_end(&self, reason: LeaveReason, duration: Duration) {
+        let (peer, name) = (self.default_name.as_str(), self.name.as_str());
+        let (reason, seconds) = (reason.to_string(), duration.as_secs());
+        match self.id {
+            Some(_) => tracing::info!(target: LOG, peer, name, reason, seconds, "left"),
+            None => tracing::debug!(target: LOG, peer, reason, seconds, "ended before joining"),
+        }
+    }
+
+    /// Emits that the peer talks too fast.
+    pub(crate) fn log_rate_limit(&self) {
+        let (peer, name) = (self.default_name.as_str(), self.name.as_str());
+        tracing::info!(target: LOG, peer, name, "over its rate, input waits");
     }
 
     /// Joins, or asks for the name to join under, unless it was turned away. If it cannot, the
@@ -219,10 +237,15 @@ impl Conversation {
         if let Some(renames) = &mut self.renames
             && let Err(wait) = renames.try_take()
         {
+            tracing::debug!(target: LOG, peer = self.default_name.as_str(), "renaming too fast");
             return self.tell(lines::renaming_too_fast(wait));
         }
-        match self.hub.rename(id, name) {
-            Ok(()) => {}
+        match self.hub.rename(id, name.clone()) {
+            Ok(()) => {
+                let (peer, from) = (self.default_name.as_str(), self.name.as_str());
+                tracing::info!(target: LOG, peer, from, to = name.as_str(), "renamed");
+                self.name = name;
+            }
             Err(RenameError::NameTaken) => {
                 if let Some(renames) = &mut self.renames {
                     renames.give_back();
@@ -266,6 +289,9 @@ impl Conversation {
         let roster = Some(&roster).filter(|_| !self.classic);
         let greeting = lines::greeting(&name, roster);
         let id = member.id();
+        let peer = self.default_name.as_str();
+        tracing::info!(target: LOG, peer, name = name.as_str(), "joined");
+        self.name = name;
         self.id = Some(id);
         self.desk.hand_over(|papers| {
             papers.id = Some(id);

@@ -135,10 +135,8 @@ impl<'a> Inbox<'a> {
     }
 
     /// The time before which nothing is taken in, because the peer talks too fast.
-    pub(crate) fn waits(&mut self) -> Option<Instant> {
-        let earned = self.meter.as_ref()?.waits()?;
-        // What is only discarded need not wait.
-        (!self.conversation.is_over()).then_some(earned)
+    pub(crate) fn waits(&self) -> Option<Instant> {
+        self.meter.as_ref().and_then(|meter| meter.waits())
     }
 
     /// Takes in what had to wait, as far as that goes. Says whether there was any.

@@ -74,3 +74,28 @@ impl Drop for Registration {
         self.shutdown.shared.sessions.remove(self.key.take());
     }
 }
+
+#[cfg(test)]
+#[cfg(not(chat_loom))]
+mod tests {
+    use super::*;
+    use std::task::Wake;
+
+    struct Ignore;
+
+    impl Wake for Ignore {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn keeps_no_waker_of_ended_session() {
+        let shutdown = Shutdown::new();
+        let task = Arc::new(Ignore);
+        for _ in 0..2 {
+            let session = Registration::new(shutdown.clone(), &task.clone().into());
+            drop(session);
+            assert_eq!(Arc::strong_count(&task), 1);
+            shutdown.trigger();
+        }
+    }
+}

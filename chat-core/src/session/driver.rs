@@ -75,6 +75,9 @@ impl Driver {
         let mut left = false;
         loop {
             let woken = desk.answer();
+            if woken && self.is_shut_down() && !desk.has_ended() {
+                desk.leave_saying(hub, LeaveReason::Closed, None);
+            }
             let mut cold = Context::from_waker(&self.cold);
             if woken
                 && !self.received
@@ -86,10 +89,6 @@ impl Driver {
                     return Poll::Ready(LeaveReason::Lost);
                 }
             }
-            if woken && self.is_shut_down() && !desk.has_ended() {
-                desk.leave_saying(hub, LeaveReason::Closed, None);
-                left = true;
-            }
             let blocked = self.blocked.as_ref().is_some_and(|write| !write.is_ready());
             if !self.delivered && !blocked {
                 let mut ended = delivering.as_mut().poll(cx);
@@ -98,7 +97,9 @@ impl Driver {
                     let readiness = Arc::new(WriteReadiness::new(desk.clone()));
                     let waker = Waker::from(readiness.clone());
                     ended = delivering.as_mut().poll(&mut Context::from_waker(&waker));
-                    self.blocked = ended.is_pending().then_some(readiness);
+                    // The peer may have accepted bytes since, so that this waits for the hub.
+                    let blocked = ended.is_pending() && desk.is_delivering();
+                    self.blocked = blocked.then_some(readiness);
                 }
                 if let Poll::Ready(ended) = ended {
                     self.delivered = true;

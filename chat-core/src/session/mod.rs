@@ -185,6 +185,7 @@ struct Session {
     meter: Option<Box<Meter>>,
     /// One more than the bytes that may still be discarded; 0 when the peer has sent more.
     discardable: usize,
+    started: Instant,
 }
 
 impl Session {
@@ -208,6 +209,7 @@ impl Session {
             desk,
             source,
             sink,
+            started: Instant::now(),
         })
     }
 }
@@ -239,11 +241,13 @@ impl Start {
             source,
             sink,
             driver,
+            started: _,
         } = &mut *session;
         let (desk, hub) = (&*desk, &*hub);
         let ended = {
             let mut receiving = pin!(async {
                 let mut ended = false;
+                let mut has_waited = false;
                 loop {
                     for _ in 0..TURNS {
                         if let Some(uncrowded) = conversation.pace() {
@@ -251,6 +255,9 @@ impl Start {
                         }
                         let mut inbox = Inbox::new(conversation, decoder, meter, discardable);
                         if let Some(earned) = inbox.waits() {
+                            if !std::mem::replace(&mut has_waited, true) {
+                                conversation.log_rate_limit();
+                            }
                             // Rare, and in a box, as is the other wait.
                             Box::pin(sleep_until(earned)).await;
                             continue;
@@ -295,7 +302,8 @@ impl Start {
         };
         let reason = desk.leave(hub, ended);
         desk.clear_waker();
-        tracing::debug!(peer = %session.conversation.default_name(), %reason, "session ended");
+        let duration = session.started.elapsed();
+        session.conversation.log_end(reason, duration);
         opened.map(|()| reason)
     }
 }

@@ -1,9 +1,9 @@
-//! The server as a program: its flags, its streams, its signals and its limits.
+//! The server as a program: flags, streams, signals, limits and hostile peers.
 
-mod ends;
-mod fire;
 mod flags;
+mod hostile;
 mod limits;
 mod logging;
+mod signals;
 #[allow(dead_code, reason = "`chaos` uses the rest")]
 mod support;

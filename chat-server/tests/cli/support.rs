@@ -1,5 +1,5 @@
-//! The server as a child process, and peers that connect to it. Whatever takes longer than
-//! `PATIENCE` fails the test.
+//! The server as a child process, and peers that connect to it. Waiting for longer than `PATIENCE`
+//! fails the test.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::{self, Display};
@@ -12,11 +12,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Waits for what must come to be.
+
+/// Polls a condition until it holds.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
-    while !is_so() {
+    while !holds() {
         assert!(since.elapsed() < PATIENCE, "never: {what}");
         thread::sleep(Duration::from_millis(5));
     }
@@ -24,12 +25,12 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_chat-server");
 
-/// The program with its streams piped, and with no settings from the environment.
+/// The program with its streams piped, and without variables from the test's environment.
 pub(crate) fn command(args: &[&str]) -> Command {
     prepare(Command::new(PROGRAM), args)
 }
 
-/// The same by way of a shell, which does `first`.
+/// The same, run by a shell after the command `first`.
 pub(crate) fn command_after(first: &str, args: &[&str]) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{first} exec \"$0\" \"$@\""), PROGRAM]);
@@ -50,16 +51,16 @@ fn prepare(mut command: Command, args: &[&str]) -> Command {
     command
 }
 
-/// A running server. It is killed when it is dropped.
+/// A running server. Dropping it kills the process.
 pub(crate) struct Server {
     child: Child,
     stdout: Lines,
     stderr: Lines,
-    /// Its first address; none if it was not told to say so.
+    /// The last address that was read from stdout.
     address: Option<SocketAddr>,
 }
 
-/// How a server ended.
+/// The end of a server.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -67,7 +68,7 @@ pub(crate) struct Ended {
 }
 
 impl Server {
-    /// One on a port of its own, with these flags as well.
+    /// A server on a free port, with further flags.
     pub(crate) fn start(args: &[&str]) -> Self {
         let args = [&["--listen", "127.0.0.1:0"], args].concat();
         Self::run(command(&args)).listening()
@@ -76,10 +77,8 @@ impl Server {
     pub(crate) fn run(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the program runs");
         let stdout = Lines::of(child.stdout.take().expect("piped"));
-        let stderr = match child.stderr.take() {
-            Some(stderr) => Lines::of(stderr),
-            None => Lines::of(std::io::empty()),
-        };
+        let stderr = child.stderr.take();
+        let stderr = stderr.map_or_else(|| Lines::of(std::io::empty()), Lines::of);
         Self {
             child,
             stdout,
@@ -88,7 +87,7 @@ impl Server {
         }
     }
 
-    /// Waits until it says where it listens.
+    /// Waits for the next line with an address on stdout.
     pub(crate) fn listening(mut self) -> Self {
         let line = self.stdout.wait_for("listening on ");
         let address = line.strip_prefix("listening on ").expect("that line");
@@ -96,7 +95,8 @@ impl Server {
         self
     }
 
-    /// Waits until it listens at this address, which it cannot say; gives the first peer.
+    /// Waits until the server accepts at this address, which it cannot print, and gives the first
+    /// peer.
     pub(crate) fn reached_at(mut self, address: SocketAddr) -> (Self, Peer) {
         let since = Instant::now();
         loop {
@@ -114,91 +114,95 @@ impl Server {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address.expect("it has said so")
+        self.address.expect("the server has printed it")
     }
 
     pub(crate) fn connect(&self) -> Peer {
         Peer::connect(self.address())
     }
 
-    /// Connects to a server which greets with the name and, if others are here, the roster.
+    /// A peer that joins these others: it reads the greeting, they read its arrival.
     pub(crate) fn newcomer(&self, others: &mut [&mut Peer]) -> Peer {
         let mut peer = self.connect();
-        peer.hears(&format!("You are {peer}"));
+        peer.expect_line(&format!("You are {peer}"));
         if !others.is_empty() {
             let names = Vec::from_iter(others.iter().map(ToString::to_string));
-            peer.hears(&format!("Here now: {}", names.join(", ")));
+            peer.expect_line(&format!("Here now: {}", names.join(", ")));
         }
         for other in others {
-            other.hears(&format!("{peer} has arrived"));
+            other.expect_line(&format!("{peer} has arrived"));
         }
         peer
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("it is not waited for yet");
+        kill_process(pid, signal).expect("the process is not reaped yet");
     }
 
     /// Waits for a line on stderr that contains this, and gives it.
-    pub(crate) fn logs(&mut self, what: &str) -> String {
+    pub(crate) fn wait_for_log(&mut self, what: &str) -> String {
         self.stderr.wait_for(what)
     }
 
-    /// What it has logged, as far as it was looked at and whatever has come since.
+    /// The log so far.
     pub(crate) fn logged(&mut self) -> &str {
-        self.stderr.come_so_far()
+        self.stderr.so_far()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("it is ours").is_none()
+        self.child.try_wait().expect("a child").is_none()
     }
 
-    /// Its resident memory, in bytes.
+    /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         self.memory("VmRSS:")
     }
 
-    /// The most resident memory that it has ever had, in bytes.
+    /// The peak of the resident memory, in bytes.
     pub(crate) fn peak(&self) -> u64 {
         self.memory("VmHWM:")
     }
 
-    fn memory(&self, what: &str) -> u64 {
+    fn memory(&self, field: &str) -> u64 {
         let status = read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.expect("it runs, on Linux");
-        let line = status.lines().find_map(|line| line.strip_prefix(what));
+        let status = status.expect("a running process, on Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let size = line.and_then(|line| line.trim().strip_suffix(" kB"));
         1024 * size
             .and_then(|kib| kib.parse::<u64>().ok())
-            .expect("so many kB")
+            .expect("a number of kB")
     }
 
-    /// Stops it while it waits for something to happen, as a laptop that is closed does; its wait is
-    /// then interrupted when it goes on.
-    pub(crate) fn stop_asleep(&self) {
-        wait_until("it sleeps", || self.states().all(|state| state == 'S'));
+    /// Stops the process while it waits for I/O, as closing a laptop does. When the process
+    /// continues, its wait is interrupted.
+    pub(crate) fn suspend_while_idle(&self) {
+        wait_until("all threads sleep", || {
+            self.states().all(|state| state == 'S')
+        });
         self.signal(Signal::STOP);
-        // Else it might still see what is sent next.
-        wait_until("it has stopped", || self.states().all(|state| state == 'T'));
+        // Before that, the process could still receive what is sent next.
+        wait_until("all threads are stopped", || {
+            self.states().all(|state| state == 'T')
+        });
     }
 
-    /// What its threads do.
+    /// The states of the threads, as in `ps`.
     fn states(&self) -> impl Iterator<Item = char> {
         let threads = read_dir(format!("/proc/{}/task", self.child.id()));
-        let threads = threads.expect("it runs, on Linux").flatten();
+        let threads = threads.expect("a running process, on Linux").flatten();
         threads.map(|thread| {
             let stat = read_to_string(thread.path().join("stat")).unwrap_or_default();
-            // After the name of the program, which is in parentheses.
+            // It follows the name of the program, which is in parentheses.
             let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
             state.and_then(|rest| rest.chars().next()).unwrap_or('?')
         })
     }
 
-    /// How long it has used a processor, its threads together.
+    /// The CPU time of all threads.
     pub(crate) fn processor_time(&self) -> Duration {
-        let threads =
-            read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs, on Linux");
+        let threads = read_dir(format!("/proc/{}/task", self.child.id()))
+            .expect("a running process, on Linux");
         let nanos = threads.flatten().filter_map(|thread| {
             let stat = read_to_string(thread.path().join("schedstat")).ok()?;
             stat.split_whitespace().next()?.parse::<u64>().ok()
@@ -206,17 +210,17 @@ impl Server {
         Duration::from_nanos(nanos.sum())
     }
 
-    /// How many descriptors it has open.
+    /// The number of open descriptors.
     pub(crate) fn descriptors(&self) -> usize {
         let open = read_dir(format!("/proc/{}/fd", self.child.id()));
-        open.expect("it runs, on Linux").count()
+        open.expect("a running process, on Linux").count()
     }
 
-    /// Waits for its end.
+    /// Waits until the process has ended.
     pub(crate) fn ended(mut self) -> Ended {
         let stdout = self.stdout.all();
         let stderr = self.stderr.all();
-        let status: ExitStatus = self.child.wait().expect("it is ours");
+        let status: ExitStatus = self.child.wait().expect("a child");
         Ended {
             code: status.code(),
             stdout,
@@ -232,7 +236,7 @@ impl Drop for Server {
     }
 }
 
-/// The lines of a stream, which is read all the time.
+/// The lines of a stream, which a thread reads.
 pub(crate) struct Lines {
     lines: Receiver<String>,
     seen: String,
@@ -246,7 +250,7 @@ impl Lines {
             let mut line = Vec::new();
             while stream.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
                 let text = String::from_utf8(std::mem::take(&mut line));
-                let _ = sender.send(text.expect("it prints UTF-8"));
+                let _ = sender.send(text.expect("the server prints UTF-8"));
             }
         });
         let seen = String::new();
@@ -265,7 +269,7 @@ impl Lines {
         }
     }
 
-    fn come_so_far(&mut self) -> &str {
+    fn so_far(&mut self) -> &str {
         while let Ok(line) = self.lines.try_recv() {
             self.seen += &line;
         }
@@ -284,7 +288,7 @@ impl Lines {
     }
 }
 
-/// A peer that speaks bytes; it is shown as its name.
+/// A peer that sends and receives bytes; it is displayed as its name.
 pub(crate) struct Peer {
     name: String,
     stream: BufReader<TcpStream>,
@@ -298,10 +302,10 @@ impl Display for Peer {
 
 impl Peer {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::new(TcpStream::connect(address).expect("it listens"))
+        Self::new(TcpStream::connect(address).expect("the server listens"))
     }
 
-    fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("an option");
         stream.set_write_timeout(Some(PATIENCE)).expect("an option");
         Self {
@@ -312,17 +316,17 @@ impl Peer {
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = self.stream.get_mut().write_all(bytes.as_ref());
-        sent.expect("the server takes it");
+        sent.expect("the server receives it");
     }
 
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        self.stream.read_line(&mut line).expect("a line comes");
-        assert_eq!(line.pop(), Some('\n'), "the end of {self}");
+        self.stream.read_line(&mut line).expect("a line");
+        assert_eq!(line.pop(), Some('\n'), "{self} at the end");
         line
     }
 
-    /// The next line, if it comes in so many seconds.
+    /// The next line, if it comes within this many seconds.
     pub(crate) fn line_within(&mut self, seconds: u64) -> Option<String> {
         let mut line = String::new();
         let within = Duration::from_secs(seconds);
@@ -332,12 +336,12 @@ impl Peer {
         Some(line)
     }
 
-    /// What has come, and comes at once.
+    /// The bytes that have been received, and those that follow without a pause.
     pub(crate) fn pending(&mut self) -> Vec<u8> {
         let mut pending = Vec::new();
-        let at_once = Duration::from_millis(100);
-        let read = self.within(at_once, |stream| stream.read_to_end(&mut pending));
-        read.expect_err("that nothing more has come in time");
+        let pause = Duration::from_millis(100);
+        let read = self.within(pause, |stream| stream.read_to_end(&mut pending));
+        read.expect_err("the stream pauses");
         pending
     }
 
@@ -353,28 +357,28 @@ impl Peer {
         result
     }
 
-    /// So many bytes.
+    /// The next bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        self.stream.read_exact(&mut bytes).expect("they come");
+        self.stream.read_exact(&mut bytes).expect("as many bytes");
         bytes
     }
 
     #[track_caller]
-    pub(crate) fn hears(&mut self, expected: &str) {
+    pub(crate) fn expect_line(&mut self, expected: &str) {
         assert_eq!(self.line(), expected);
     }
 
-    /// Says something, which these and itself hear.
+    /// Publishes a text, which this peer and the others receive.
     #[track_caller]
-    pub(crate) fn say(&mut self, text: &str, others: &mut [&mut Peer]) {
+    pub(crate) fn publish(&mut self, text: &str, others: &mut [&mut Peer]) {
         self.send(format!("{text}\n"));
         let line = format!("{self}: {text}");
-        self.hears(&line);
-        others.iter_mut().for_each(|other| other.hears(&line));
+        self.expect_line(&line);
+        others.iter_mut().for_each(|other| other.expect_line(&line));
     }
 
-    /// Everything to the end.
+    /// Everything up to the end of the stream.
     pub(crate) fn rest(&mut self) -> String {
         let mut rest = String::new();
         self.stream
@@ -383,13 +387,13 @@ impl Peer {
         rest
     }
 
-    /// Another handle on its connection.
+    /// Another handle of the connection.
     pub(crate) fn stream(&self) -> TcpStream {
         self.stream.get_ref().try_clone().expect("a descriptor")
     }
 
     pub(crate) fn half_close(&self) {
         let closed = self.stream.get_ref().shutdown(Shutdown::Write);
-        closed.expect("it is open");
+        closed.expect("the connection is open");
     }
 }

@@ -1,0 +1,8 @@
+//! The library's `serve` with peers in memory, from any address, while time is paused.
+
+mod connecting;
+mod lab;
+mod names;
+mod refusals;
+mod shutdown;
+mod talking;
