@@ -53,6 +53,15 @@ mod split {
         assert_eq!(hub.stats().members, 0);
     }
 
+    /// With up to 408 bytes, the task of a session takes 512. An idle peer costs not much more.
+    #[test]
+    fn deferral_keeps_future_small() {
+        let hub = Hub::new(HubConfig::default());
+        let config = SessionConfig::default();
+        let session = session::run(&hub, assigned("mem:1"), Unsplittable, &config);
+        assert!(size_of_val(&session) <= 408, "{}", size_of_val(&session));
+    }
+
     /// Both as a peer and as one too many.
     #[tokio::test]
     async fn panic_leaves_server_running() {

@@ -3,7 +3,7 @@
 use chat_core::session::{self, SessionConfig};
 use chat_core::transport::IoTransport;
 use chat_core::{Hub, HubConfig, JoinError, LeaveReason, Name};
-use chat_tests::memory::{CAPACITY, Peer, all_idle, spawn};
+use chat_tests::memory::{CAPACITY, Peer, run_until_idle, spawn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -90,7 +90,7 @@ mod flood {
         let hub = Hub::new(HubConfig::default());
         let (near, mut far) = tokio::io::duplex(4);
         let (session, read) = flood(&hub, near, &discarding(100_000));
-        all_idle().await;
+        run_until_idle().await;
         assert!(!session.is_finished(), "there are lines to deliver");
         let taken = read.load(SeqCst);
         assert!(taken <= 100_000 + 2 * READ, "{taken}");
@@ -127,13 +127,13 @@ mod input {
         let mut peer = Peer::connect_with(&hub, "mem:1", &config, CAPACITY);
         peer.send("/quit\n").await;
         let quit = Instant::now();
-        peer.until("* goodbye").await;
+        peer.lines_until("* goodbye").await;
         for _ in 0..10 {
             peer.send(&"x".repeat(CAPACITY)).await;
-            all_idle().await;
-            assert!(!peer.is_over());
+            run_until_idle().await;
+            assert!(!peer.has_ended());
         }
-        peer.finish().await;
+        peer.half_close().await;
         assert_eq!(peer.ended().await, LeaveReason::Left);
         assert!(quit.elapsed() < Duration::from_secs(1));
         assert_eq!(hub.stats().published, 0);
@@ -145,10 +145,10 @@ mod input {
         let hub = Hub::new(HubConfig::default());
         let mut peer = Peer::connect_with(&hub, "mem:1", &discarding(0), CAPACITY);
         for _ in 0..10 {
-            peer.say("hi").await;
-            peer.until("mem:1: hi").await;
+            peer.send_line("hi").await;
+            peer.lines_until("mem:1: hi").await;
         }
-        peer.finish().await;
+        peer.half_close().await;
         assert_eq!(peer.ended().await, LeaveReason::Left);
     }
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chat_core::session::{Naming, Quota, Rate, RateLimiter, SessionConfig, SharedLimits};
 use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
-use chat_core::{Delivery, EventKind, Hub, HubConfig, LeaveReason, Member, Name};
-use chat_tests::memory::{CAPACITY, Peer, all_idle, join, spawn};
+use chat_core::{Delivery, EventKind, Hub, HubConfig, LeaveReason, Member, Name, RemovalReason};
+use chat_tests::memory::{CAPACITY, Peer, join, run_until_idle, spawn};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io;
@@ -43,7 +43,7 @@ fn messages(member: &mut Member) -> BTreeMap<String, Vec<String>> {
         if let Delivery::Event(event) = delivery
             && event.kind() == EventKind::Message
         {
-            let of_sender = texts.entry(event.sender().into()).or_default();
+            let of_sender = texts.entry(event.subject().into()).or_default();
             of_sender.push(event.text().into());
         }
     }
@@ -132,14 +132,14 @@ mod talking {
         for due in [20, 0, 0] {
             let mut peer = Peer::connect_with(&hub, "mem:1", &config, CAPACITY);
             peer.send(&numbered(0..20)).await;
-            all_idle().await;
+            run_until_idle().await;
             assert_eq!(count(&mut watcher), due);
             // What waits is published in time, unless the peer is kicked.
             let name = Name::assigned("mem:1").expect("a name");
             let id = hub.find(&name).expect("a member");
-            hub.leave(id, LeaveReason::Kicked).expect("a member");
+            hub.remove(id, RemovalReason::Kicked).expect("a member");
             drop(peer);
-            all_idle().await;
+            run_until_idle().await;
         }
     }
 
@@ -181,7 +181,7 @@ mod talking {
         sleep(10 * SECOND).await;
         messages(&mut watcher);
         for line in 0..5 {
-            honest.say(&line.to_string()).await;
+            honest.send_line(&line.to_string()).await;
             sleep(SECOND * 10 / 5 + SECOND / 100).await;
             let heard = messages(&mut watcher);
             assert!(heard.contains_key("honest:1"), "{heard:?}");
@@ -194,7 +194,7 @@ mod talking {
         let config = of_origin(&one_rate());
         let mut first = Peer::connect_with(&hub, "mem:1", &config, CAPACITY);
         first.send(&numbered(0..1000)).await;
-        all_idle().await;
+        run_until_idle().await;
         let mut peer = Peer::connect_with(&hub, "mem:2", &config, 64);
         // What the connection holds, and what one read brings.
         let lines = "\n".repeat(64 + 1024 + 64);
@@ -262,7 +262,7 @@ mod talking {
         assert!(limits.is_full(Instant::now()));
         let mut peer = Peer::connect_with(&hub, "mem:1", &of_origin(&limits), CAPACITY);
         peer.send(&numbered(0..5)).await;
-        all_idle().await;
+        run_until_idle().await;
         assert!(!limits.is_full(Instant::now()));
         sleep(SECOND - SECOND / 100).await;
         assert!(!limits.is_full(Instant::now()));
@@ -286,19 +286,19 @@ mod renaming {
 
     async fn greeted(hub: &Hub, name: &str, config: &SessionConfig) -> Peer {
         let mut peer = Peer::connect_with(hub, name, config, CAPACITY);
-        peer.until(&format!("You are {name}")).await;
+        peer.lines_until(&format!("You are {name}")).await;
         peer
     }
 
     /// Renames a peer that is alone.
     async fn rename(peer: &mut Peer, from: &str, to: &str) {
-        peer.say(&format!("/name {to}")).await;
-        peer.until(&format!("{from} is now {to}")).await;
+        peer.send_line(&format!("/name {to}")).await;
+        peer.lines_until(&format!("{from} is now {to}")).await;
     }
 
     async fn expect_wait(peer: &mut Peer, wait: &str) {
-        peer.say("/name other").await;
-        peer.until(&format!("* renaming too fast, wait {wait}"))
+        peer.send_line("/name other").await;
+        peer.lines_until(&format!("* renaming too fast, wait {wait}"))
             .await;
     }
 
@@ -312,8 +312,8 @@ mod renaming {
         expect_wait(&mut peer, "10s").await;
         advance(SECOND * 7 / 2).await;
         expect_wait(&mut peer, "7s").await;
-        peer.say("still c").await;
-        peer.expect("c: still c").await;
+        peer.send_line("still c").await;
+        peer.expect_line("c: still c").await;
         advance(SECOND * 13 / 2).await;
         rename(&mut peer, "c", "d").await;
         expect_wait(&mut peer, "10s").await;
@@ -329,9 +329,9 @@ mod renaming {
         let mut config = limited();
         config.shared = Some(address.clone());
         let mut peer = greeted(&hub, "mem:1", &config).await;
-        peer.expect("Here now: taken").await;
+        peer.expect_line("Here now: taken").await;
         for name in ["taken", "*", "taken", "taken", "taken"] {
-            peer.say(&format!("/name {name}")).await;
+            peer.send_line(&format!("/name {name}")).await;
             assert!(peer.line().await.starts_with("* name refused: "));
         }
         assert!(address.is_full(Instant::now()) && network.is_full(Instant::now()));
@@ -347,9 +347,10 @@ mod renaming {
         let mut config = limited();
         config.naming = Naming::Ask;
         let mut peer = Peer::connect_with(&hub, "mem:1", &config, CAPACITY);
-        peer.expect("* what is your name? (Enter for mem:1)").await;
-        peer.say("/name start").await;
-        peer.expect("You are start").await;
+        peer.expect_line("* what is your name? (Enter for mem:1)")
+            .await;
+        peer.send_line("/name start").await;
+        peer.expect_line("You are start").await;
         for (from, to) in [("start", "a"), ("a", "b"), ("b", "c")] {
             rename(&mut peer, from, to).await;
         }
@@ -374,7 +375,7 @@ mod renaming {
             rename(&mut one, "a", "c").await;
             expect_wait(&mut one, "10s").await;
             expect_wait(&mut two, "10s").await;
-            assert_eq!(two.hang_up().await, LeaveReason::Left);
+            assert_eq!(two.disconnect().await, LeaveReason::Left);
             let mut again = greeted(&hub, "mem:3", &config()).await;
             expect_wait(&mut again, "10s").await;
             assert!(!limits.is_full(Instant::now()));

@@ -2,8 +2,10 @@
 
 use chat_core::session::{self, Naming, SessionConfig, Shutdown};
 use chat_core::transport::memory;
-use chat_core::{Delivery, EventKind, Hub, HubConfig, JoinError, LeaveReason, Member, Name};
-use chat_tests::memory::{CAPACITY, Peer, all_idle, join, spawn};
+use chat_core::{
+    Delivery, EventKind, Hub, HubConfig, JoinError, LeaveReason, Member, Name, RemovalReason,
+};
+use chat_tests::memory::{CAPACITY, Peer, join, run_until_idle, spawn};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
@@ -39,17 +41,17 @@ mod member {
         let mut peers = Vec::new();
         for name in ["mem:1", "mem:2"] {
             let mut peer = Peer::connect_with(&hub, name, &with(&shutdown), CAPACITY);
-            peer.until(&format!("You are {name}")).await;
+            peer.lines_until(&format!("You are {name}")).await;
             peers.push(peer);
         }
-        all_idle().await;
+        run_until_idle().await;
         assert!(!shutdown.is_triggered());
         let start = Instant::now();
         shutdown.trigger();
         assert!(shutdown.is_triggered());
         for mut peer in peers {
             assert_eq!(peer.rest().await.pop().as_deref(), Some(GOING_DOWN));
-            peer.finish().await;
+            peer.half_close().await;
             assert_eq!(peer.ended().await, LeaveReason::Closed);
         }
         assert!(start.elapsed() < Duration::from_millis(10), "it was woken");
@@ -70,12 +72,12 @@ mod member {
             Peer::connect(&hub, "mem:2"),
             Peer::connect_with(&hub, "mem:3", &with(&other), CAPACITY),
         ];
-        all_idle().await;
+        run_until_idle().await;
         shutdown.trigger();
         assert_eq!(ends.ended().await, LeaveReason::Closed);
         assert!(!hub.is_closed());
         for peer in &mut stays {
-            peer.say("still here").await;
+            peer.send_line("still here").await;
             let line = loop {
                 let line = peer.line().await;
                 if line.ends_with("still here") {
@@ -92,15 +94,15 @@ mod member {
         let talker = join(&hub, "talker");
         let shutdown = Shutdown::new();
         let mut peer = Peer::connect_with(&hub, "mem:1", &with(&shutdown), 16);
-        all_idle().await;
+        run_until_idle().await;
         let texts: Vec<_> = (0..100).map(|text| text.to_string()).collect();
         for text in &texts {
             talker.publish(text).expect("a member");
         }
         // While its peer accepts no byte.
-        all_idle().await;
+        run_until_idle().await;
         shutdown.trigger();
-        all_idle().await;
+        run_until_idle().await;
         talker.publish("late").expect("a member");
         let heard = peer.rest().await;
         let mut expected = vec!["You are mem:1".to_owned(), "Here now: talker".to_owned()];
@@ -115,10 +117,10 @@ mod member {
         let hub = Hub::new(HubConfig::default());
         let shutdown = Shutdown::new();
         let mut peer = Peer::connect_with(&hub, "mem:1", &with(&shutdown), CAPACITY);
-        peer.say("last").await;
-        all_idle().await;
+        peer.send_line("last").await;
+        run_until_idle().await;
         shutdown.trigger();
-        peer.say("late").await;
+        peer.send_line("late").await;
         let heard = peer.rest().await;
         assert_eq!(heard, ["You are mem:1", "mem:1: last", GOING_DOWN]);
     }
@@ -128,10 +130,10 @@ mod member {
         let hub = Hub::new(HubConfig::default());
         let shutdown = Shutdown::new();
         let mut peer = Peer::connect_with(&hub, "mem:1", &with(&shutdown), CAPACITY);
-        all_idle().await;
+        run_until_idle().await;
         let name = Name::assigned("mem:1").expect("a name");
         let id = hub.find(&name).expect("a member");
-        hub.leave(id, LeaveReason::Kicked).expect("a member");
+        hub.remove(id, RemovalReason::Kicked).expect("a member");
         shutdown.trigger();
         let last = peer.rest().await.pop();
         assert_eq!(last.as_deref(), Some("* you were sent away, goodbye"));
@@ -150,9 +152,10 @@ mod newcomer {
         let mut config = with(&shutdown);
         config.naming = Naming::Ask;
         let mut peer = Peer::connect_with(&hub, "mem:1", &config, CAPACITY);
-        peer.expect("* what is your name? (Enter for mem:1)").await;
+        peer.expect_line("* what is your name? (Enter for mem:1)")
+            .await;
         shutdown.trigger();
-        peer.say("late").await;
+        peer.send_line("late").await;
         assert_eq!(peer.rest().await, [GOING_DOWN]);
         assert_eq!(peer.ended().await, LeaveReason::Closed);
         assert!(other.try_recv().is_err(), "it never joined");
@@ -192,7 +195,7 @@ mod newcomer {
                 shutdown.trigger();
             }
             let refusal = tokio::spawn(refusal);
-            all_idle().await;
+            run_until_idle().await;
             shutdown.trigger();
             let mut heard = String::new();
             peer.read_to_string(&mut heard).await.expect("text");

@@ -30,11 +30,7 @@ pub(super) enum Verdict {
 /// again when it fires and the peer has been active meanwhile.
 #[repr(C)]
 pub(super) struct Deadlines {
-    /// Since when the peer has taken nothing of what is being delivered, and the bytes that it had
-    /// taken by then.
-    stalled: Option<(Instant, u64)>,
-    /// The end of lingering, once everything was delivered.
-    lingers: Option<Instant>,
+    delivery: Delivery,
     /// The time that the timer is set to, or an earlier one.
     armed: Option<Instant>,
     /// Whether a deadline was noticed so late that the process must have been suspended.
@@ -45,11 +41,20 @@ pub(super) struct Deadlines {
     linger: Duration,
 }
 
+/// How far the delivery to the peer is.
+enum Delivery {
+    /// The peer has taken everything.
+    Current,
+    /// The peer has taken `taken` bytes in all, and nothing of the rest since this time.
+    Stalled { since: Instant, taken: u64 },
+    /// Nothing more is delivered. Input is discarded until this time.
+    Over { lingers: Instant },
+}
+
 impl Deadlines {
     pub(super) fn new(config: &SessionConfig) -> Self {
         Self {
-            stalled: None,
-            lingers: None,
+            delivery: Delivery::Current,
             armed: None,
             late: false,
             idle_timeout: config.idle_timeout,
@@ -61,29 +66,28 @@ impl Deadlines {
 
     /// Starts lingering: nothing more is delivered.
     pub(super) fn linger(&mut self) {
-        self.stalled = None;
-        self.lingers = Some(later(Instant::now(), self.linger));
+        let lingers = later(Instant::now(), self.linger);
+        self.delivery = Delivery::Over { lingers };
     }
 
     /// Notes, after the delivering half was polled, whether its peer makes progress. Returns
     /// whether the timer must be set to an earlier time.
     pub(super) fn watch_progress(&mut self, desk: &Desk) -> bool {
-        if self.lingers.is_some() {
-            return self.is_earlier(self.lingers);
-        }
-        if !desk.is_delivering() {
+        match self.delivery {
+            Delivery::Over { lingers } => return self.is_earlier(Some(lingers)),
             // A peer that keeps up costs no look at the clock.
-            self.stalled = None;
-            return false;
-        }
-        let taken = desk.taken();
-        match self.stalled {
-            Some((_, before)) if before == taken => false,
-            _ => {
-                self.stalled = Some((Instant::now(), taken));
-                self.is_earlier(self.stalls())
+            _ if !desk.is_delivering() => {
+                self.delivery = Delivery::Current;
+                return false;
             }
+            Delivery::Stalled { taken, .. } if taken == desk.taken() => return false,
+            _ => {}
         }
+        self.delivery = Delivery::Stalled {
+            since: Instant::now(),
+            taken: desk.taken(),
+        };
+        self.is_earlier(self.stalls())
     }
 
     fn is_earlier(&self, deadline: Option<Instant>) -> bool {
@@ -91,8 +95,17 @@ impl Deadlines {
     }
 
     fn stalls(&self) -> Option<Instant> {
-        self.stalled
-            .map(|(since, _)| later(since, self.stall_timeout))
+        match self.delivery {
+            Delivery::Stalled { since, .. } => Some(later(since, self.stall_timeout)),
+            _ => None,
+        }
+    }
+
+    fn lingers(&self) -> Option<Instant> {
+        match self.delivery {
+            Delivery::Over { lingers } => Some(lingers),
+            _ => None,
+        }
     }
 
     /// Acts on the deadlines that have passed, and sets the timer to the next.
@@ -108,7 +121,7 @@ impl Deadlines {
             self.armed = self.armed.filter(|armed| *armed > now);
             let over = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
             let (names_itself, talks) = self.of_member(desk);
-            if over(self.lingers) {
+            if over(self.lingers()) {
                 return Verdict::Lingered;
             }
             let late =
@@ -137,7 +150,7 @@ impl Deadlines {
                 desk.leave_saying(hub, LeaveReason::Idle, Some(goodbye));
                 return Verdict::Left;
             }
-            let deadlines = [self.lingers, self.stalls(), names_itself, talks];
+            let deadlines = [self.lingers(), self.stalls(), names_itself, talks];
             let next = deadlines.into_iter().flatten().min();
             if let Some(next) = next.filter(|_| self.is_earlier(next)) {
                 self.armed = Some(next);

@@ -155,9 +155,9 @@ pub fn refuse<T: Transport>(
     }
 }
 
-/// After this many pieces, a half that could go on yields to other tasks and to the other half.
-/// Less than tokio's budget of a task, on which both halves draw.
-const TURNS: usize = 16;
+/// The number of pieces after which a half yields to other tasks and to the other half. It is less
+/// than tokio's budget of a task, on which both halves draw.
+const YIELD_AFTER: usize = 16;
 
 /// The arguments of a session that was not polled yet. A transport that panics in `split` must not
 /// panic in the caller, which accepts other peers as well.
@@ -168,50 +168,6 @@ struct Start {
     config: SessionConfig,
     /// The reason why the peer is not admitted.
     refusal: Option<Box<str>>,
-}
-
-/// The state of a session. In a box, because a future is as large as all that is moved through it.
-/// The fields that each delivery uses come first, on few cache lines.
-#[repr(C)]
-struct Session {
-    desk: Arc<Desk>,
-    sink: Box<dyn DeliverHalf>,
-    feed: Feed,
-    driver: Driver,
-    hub: Hub,
-    source: Box<dyn ReceiveHalf>,
-    conversation: Conversation,
-    decoder: LineDecoder,
-    meter: Option<Box<Meter>>,
-    /// One more than the bytes that may still be discarded; 0 when the peer has sent more.
-    discardable: usize,
-    started: Instant,
-}
-
-impl Session {
-    fn new(start: Box<Start>) -> Box<Self> {
-        let start = *start;
-        let (hub, config) = (start.hub, start.config);
-        let (source, sink) = start.transport.split();
-        let desk = Arc::new(Desk::new());
-        let mut conversation = Conversation::new(hub.clone(), desk.clone(), &config, start.name);
-        if let Some(why) = start.refusal {
-            conversation.turn_away(&why);
-        }
-        Box::new(Self {
-            conversation,
-            decoder: LineDecoder::new(hub.config().max_text),
-            meter: Meter::new(&config),
-            discardable: config.linger_bytes.saturating_add(1),
-            feed: Feed::new(hub.clone(), desk.clone(), config.classic),
-            driver: Driver::new(config, &desk),
-            hub,
-            desk,
-            source,
-            sink,
-            started: Instant::now(),
-        })
-    }
 }
 
 impl Start {
@@ -225,10 +181,14 @@ impl Start {
         })
     }
 
-    /// Runs the session to its end. `self` is in a box, because an `async fn` holds the place of
-    /// its arguments, in the task of each idle peer, after they were moved.
+    /// Runs the session to its end. An `async fn` holds the place of its arguments, in the task of
+    /// each idle peer, after they were moved; so `self` is in a box.
     async fn converse(self: Box<Self>) -> Result<LeaveReason, JoinError> {
-        let mut session = Session::new(self);
+        let mut session = {
+            // Frees the box before the session waits.
+            let start = self;
+            Session::new(*start)
+        };
         let opened = session.conversation.open(session.driver.is_shut_down());
         let Session {
             desk,
@@ -249,7 +209,7 @@ impl Start {
                 let mut ended = false;
                 let mut has_waited = false;
                 loop {
-                    for _ in 0..TURNS {
+                    for _ in 0..YIELD_AFTER {
                         if let Some(uncrowded) = conversation.pace() {
                             uncrowded.await;
                         }
@@ -263,7 +223,14 @@ impl Start {
                             continue;
                         }
                         if !inbox.resume() && !ended {
-                            ended = source.receive(&mut inbox).await? == Received::End;
+                            match source.receive(&mut inbox).await {
+                                Ok(received) => ended = received == Received::End,
+                                Err(error) => {
+                                    // The lines before the failure were sent, too.
+                                    inbox.done();
+                                    return Err(error);
+                                }
+                            }
                         }
                         if inbox.is_exhausted() {
                             return io::Result::Ok(());
@@ -279,7 +246,7 @@ impl Start {
             });
             let mut delivering = pin!(async {
                 'to_the_end: loop {
-                    for _ in 0..TURNS {
+                    for _ in 0..YIELD_AFTER {
                         if !feed.ready().await {
                             break 'to_the_end;
                         }
@@ -305,5 +272,54 @@ impl Start {
         let duration = session.started.elapsed();
         session.conversation.log_end(reason, duration);
         opened.map(|()| reason)
+    }
+}
+
+/// The state of a session. In a box, because a future is as large as all that is moved through it.
+/// The fields that each delivery uses come first, on few cache lines.
+#[repr(C)]
+struct Session {
+    desk: Arc<Desk>,
+    sink: Box<dyn DeliverHalf>,
+    feed: Feed,
+    driver: Driver,
+    hub: Hub,
+    source: Box<dyn ReceiveHalf>,
+    conversation: Conversation,
+    decoder: LineDecoder,
+    meter: Option<Box<Meter>>,
+    /// One more than the bytes that may still be discarded; 0 when the peer has sent more.
+    discardable: usize,
+    started: Instant,
+}
+
+impl Session {
+    fn new(start: Start) -> Box<Self> {
+        let Start {
+            hub,
+            name,
+            transport,
+            config,
+            refusal,
+        } = start;
+        let (source, sink) = transport.split();
+        let desk = Arc::new(Desk::new());
+        let mut conversation = Conversation::new(hub.clone(), desk.clone(), &config, name);
+        if let Some(why) = refusal {
+            conversation.turn_away(&why);
+        }
+        Box::new(Self {
+            conversation,
+            decoder: LineDecoder::new(hub.config().max_text),
+            meter: Meter::new(&config),
+            discardable: config.linger_bytes.saturating_add(1),
+            feed: Feed::new(hub.clone(), desk.clone(), config.classic),
+            driver: Driver::new(config, &desk),
+            hub,
+            desk,
+            source,
+            sink,
+            started: Instant::now(),
+        })
     }
 }

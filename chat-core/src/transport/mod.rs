@@ -140,9 +140,8 @@ pub trait ReceiveHalf: Send {
     /// # Errors
     ///
     /// An error means that the connection broke. The session ends at once, with
-    /// [`LeaveReason::Lost`], and delivers nothing more. Input that the same call put into the inbox
-    /// is lost: after a last piece of input, return [`Received::More`], and the error from the next
-    /// call. A graceful end is not an error but [`Received::End`].
+    /// [`LeaveReason::Lost`], and delivers nothing more. Whole lines that the same call put into the
+    /// inbox are published first. A graceful end is not an error but [`Received::End`].
     ///
     /// # Cancel safety
     ///
