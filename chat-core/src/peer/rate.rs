@@ -102,7 +102,7 @@ impl RateLimiter {
         }
     }
 
-    /// Takes one. `now` must not go backwards from call to call.
+    /// Takes one.
     ///
     /// # Errors
     ///

@@ -74,7 +74,7 @@ pub(crate) fn already(name: &Name) -> String {
     format!("you are {name} already")
 }
 
-/// With the wait in whole seconds, after which a rename succeeds.
+/// The wait in whole seconds, rounded up.
 pub(crate) fn renaming_too_fast(wait: Duration) -> String {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let wait = humantime::format_duration(Duration::from_secs(seconds));
