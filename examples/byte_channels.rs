@@ -46,7 +46,7 @@ impl ReceiveHalf for ByteReceiver {
         let Some(piece) = self.0.recv().await else {
             return Ok(Received::End);
         };
-        let mut budget = inbox.room().saturating_sub(piece.len());
+        let mut budget = inbox.capacity().saturating_sub(piece.len());
         inbox.bytes(&piece);
         // The session publishes what one call receives together.
         while budget > 0

@@ -79,7 +79,7 @@ struct Receiver(Peekable<SplitStream<WebSocket>>);
 impl ReceiveHalf for Receiver {
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
         let mut messages = Pin::new(&mut self.0);
-        let mut budget = inbox.room();
+        let mut budget = inbox.capacity();
         loop {
             let message = messages.next().await.transpose();
             let bytes = match message.map_err(io::Error::other)? {

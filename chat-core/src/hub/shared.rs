@@ -123,7 +123,7 @@ impl Shared {
             let news = self.news(&mut state, before);
             (result, news, state.take_retired())
         };
-        self.tell(&news);
+        self.wake(&news);
         drop(retired);
         result
     }
@@ -145,7 +145,7 @@ impl Shared {
         news
     }
 
-    fn tell(&self, news: &News) {
+    fn wake(&self, news: &News) {
         if news.events || news.closes {
             for list in &self.readers[..news.lists] {
                 list.wake_all();

@@ -1,7 +1,7 @@
-//! What a peer's lines mean: names, commands, and what is to be published.
+//! The meaning of a peer's lines: names, commands, and texts to publish.
 
 use super::config::{Naming, SessionConfig};
-use super::shared::Desk;
+use super::shared::SessionShared;
 use super::shared_limits::RenameLimits;
 use crate::hub::{Hub, JoinOptions, Joined};
 use crate::protocol::foreign::{Opening, is_http};
@@ -24,7 +24,7 @@ const NOT_A_WEB_SERVER: &str = "this is a chat, not a web server";
 #[derive(Debug)]
 pub(crate) struct Conversation {
     hub: Hub,
-    desk: Arc<Desk>,
+    shared: Arc<SessionShared>,
     classic: bool,
     asks: bool,
     /// The name that the peer has if it gives none.
@@ -33,21 +33,26 @@ pub(crate) struct Conversation {
     name: Name,
     id: Option<MemberId>,
     renames: Option<Box<RenameLimits>>,
-    /// Texts that are to be published together; nothing is kept for who says nothing.
+    /// Texts that are to be published together. `None` between two reads.
     texts: Option<Box<TextsBuffer>>,
-    /// Whether the peer has sent a line since this was last looked at.
-    heard: bool,
-    /// How the peer began, until its first line has turned out to be talk.
+    /// Whether the peer has sent a line since input was last published.
+    received: bool,
+    /// The first bytes, until the first line shows that the peer does not speak HTTP or TLS.
     opening: Option<Box<Opening>>,
-    talks: bool,
+    is_chat: bool,
     over: bool,
 }
 
 impl Conversation {
-    pub(crate) fn new(hub: Hub, desk: Arc<Desk>, config: &SessionConfig, name: Name) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        shared: Arc<SessionShared>,
+        config: &SessionConfig,
+        name: Name,
+    ) -> Self {
         Self {
             hub,
-            desk,
+            shared,
             classic: config.classic,
             asks: config.naming == Naming::Ask && !config.classic,
             name: name.clone(),
@@ -55,9 +60,9 @@ impl Conversation {
             id: None,
             renames: RenameLimits::new(config),
             texts: None,
-            heard: false,
+            received: false,
             opening: None,
-            talks: false,
+            is_chat: false,
             over: false,
         }
     }
@@ -72,14 +77,14 @@ impl Conversation {
         }
     }
 
-    /// Emits that the peer talks too fast.
+    /// Emits that the peer is beyond its rate.
     pub(crate) fn log_rate_limit(&self) {
         let (peer, name) = (self.default_name.as_str(), self.name.as_str());
         tracing::info!(target: LOG, peer, name, "over its rate, input waits");
     }
 
-    /// Joins, or asks for the name to join under, unless it was turned away. If it cannot, the
-    /// peer is told so; `shut_down` is as if the hub were closed.
+    /// Joins, or asks for the name to join under, unless the peer was refused. A peer that cannot
+    /// join receives the reason. `shut_down` has the effect of a closed hub.
     pub(crate) fn open(&mut self, shut_down: bool) -> Result<(), JoinError> {
         let opened = match self.asks {
             _ if self.over => Ok(()),
@@ -87,13 +92,13 @@ impl Conversation {
             false => self.join(self.default_name.clone()),
             true if self.hub.is_closed() => Err(JoinError::Closed),
             true => {
-                self.tell(lines::ask_name(&self.default_name));
+                self.send_notice(lines::ask_name(&self.default_name));
                 Ok(())
             }
         };
         match opened {
             Err(JoinError::NameTaken) => {
-                self.turn_away(&format!("the name {} is taken", self.default_name));
+                self.refuse(&format!("the name {} is taken", self.default_name));
             }
             Err(JoinError::Closed) => self.end(LeaveReason::Closed, None),
             Ok(()) => {}
@@ -101,12 +106,12 @@ impl Conversation {
         opened
     }
 
-    /// Does not join: says why, and that is all.
-    pub(crate) fn turn_away(&mut self, why: &str) {
+    /// Ends the session before it joins, with the reason as its only notice.
+    pub(crate) fn refuse(&mut self, why: &str) {
         self.end(LeaveReason::Closed, Some(lines::last_word(why)));
     }
 
-    /// What to wait for before more is read: members that are about to be overrun.
+    /// The wait, if any, before more is read: for readers that are about to be overrun.
     pub(crate) fn pace(&self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
         match self.id.is_some() && !self.over {
             true => self.hub.shared.pace(),
@@ -114,85 +119,86 @@ impl Conversation {
         }
     }
 
-    /// Whether what the peer sends no longer matters. Asked before what it sends is heard, as it
-    /// can have been let go meanwhile.
+    /// Whether input no longer matters. Asked before input is handled, because the membership can
+    /// have ended since the last.
     pub(crate) fn is_over(&mut self) -> bool {
-        self.over |= self.desk.has_ended();
+        self.over |= self.shared.has_ended();
         self.over
     }
 
-    /// Whether a byte stream begins as TLS does, which need not have a line end; then it is cut.
+    /// Whether a byte stream begins like TLS, which need not have a line end. If so, the session
+    /// disconnects the peer.
     pub(crate) fn is_tls(&mut self, piece: &[u8]) -> bool {
-        if self.talks {
+        if self.is_chat {
             return false;
         }
         let opening = self.opening.get_or_insert_default();
         opening.see(piece);
         let tls = opening.is_tls();
         if tls {
-            self.cut_for("this is a chat without TLS");
+            self.disconnect("this is a chat without TLS");
         }
         tls
     }
 
-    /// A line of a byte stream, of which the first tells whether it is a chat.
-    pub(crate) fn hear_streamed(&mut self, line: &str) {
-        if !self.talks && is_http(line) {
-            self.cut_for(NOT_A_WEB_SERVER);
+    /// Handles a line of a byte stream. The first one shows whether the peer speaks HTTP.
+    pub(crate) fn handle_stream_line(&mut self, line: &str) {
+        if !self.is_chat && is_http(line) {
+            self.disconnect(NOT_A_WEB_SERVER);
         }
         // An empty line may come before a request (RFC 9112, 2.2).
         if !line.is_empty() {
-            self.talks();
+            self.mark_as_chat();
         }
         if !self.over {
-            self.hear(line);
+            self.handle_line(line);
         }
     }
 
-    /// A line of a byte stream that was too long to be kept.
-    pub(crate) fn refuse_streamed(&mut self) {
+    /// Rejects a line of a byte stream that was too long to be kept.
+    pub(crate) fn reject_stream_line(&mut self) {
         if self
             .opening
             .as_ref()
             .is_some_and(|opening| opening.is_http())
         {
-            self.cut_for(NOT_A_WEB_SERVER);
+            self.disconnect(NOT_A_WEB_SERVER);
         }
-        self.talks();
-        self.refuse_line();
+        self.mark_as_chat();
+        self.reject_line();
     }
 
-    fn talks(&mut self) {
-        self.talks = true;
+    fn mark_as_chat(&mut self) {
+        self.is_chat = true;
         self.opening = None;
     }
 
-    /// A line without anything harmful in it.
-    pub(crate) fn hear(&mut self, line: &str) {
-        self.heard = true;
+    /// Handles a line, which was sanitised.
+    pub(crate) fn handle_line(&mut self, line: &str) {
+        self.received = true;
         let max = self.hub.config().max_text;
         if line.len() > max + 1 {
-            return self.refuse_line();
+            return self.reject_line();
         }
         match line.strip_prefix('/').filter(|_| !self.classic) {
-            // Text that begins with a slash, as what follows does.
-            Some(text) if text.starts_with('/') && self.id.is_some() => self.say(text),
+            // Text that begins with a slash.
+            Some(text) if text.starts_with('/') && self.id.is_some() => self.publish_line(text),
             Some(command) => {
-                // What was said before is to stand before what the command does.
+                // Texts before the command come before its effect.
                 self.publish();
                 if !self.over {
-                    self.obey(command);
+                    self.run_command(command);
                 }
             }
-            None if self.id.is_some() => self.say(line),
+            None if self.id.is_some() => self.publish_line(line),
             None => self.take_name(line),
         }
     }
 
-    fn say(&mut self, text: &str) {
-        // Bytes that are no UTF-8 have grown to three each.
+    fn publish_line(&mut self, text: &str) {
+        // Each byte that was no UTF-8 has become three.
         if text.len() > self.hub.config().max_text {
-            return self.refuse_line();
+            return self.reject_line();
         }
         if self
             .texts
@@ -204,7 +210,7 @@ impl Conversation {
         self.texts.get_or_insert_default().push(text);
     }
 
-    fn obey(&mut self, command: &str) {
+    fn run_command(&mut self, command: &str) {
         let (word, rest) = command
             .split_once(char::is_whitespace)
             .unwrap_or((command, ""));
@@ -214,14 +220,14 @@ impl Conversation {
             "who" => {
                 let roster = self.hub.roster(lines::ROSTER_NAMES);
                 match self.id {
-                    // Who asks is gone itself; the last words say so.
+                    // The member itself has left; the last words say so.
                     Some(_) if roster.total == 0 => self.over = true,
-                    _ => self.tell_at(&lines::who(&roster), Some(roster.position.number)),
+                    _ => self.send_notice_after(&lines::who(&roster), Some(roster.position.number)),
                 }
             }
-            "help" => self.tell(lines::HELP),
+            "help" => self.send_notice(lines::HELP),
             "quit" => self.end(LeaveReason::Left, Some(lines::GOODBYE.into())),
-            _ => self.tell(lines::unknown_command(word)),
+            _ => self.send_notice(lines::unknown_command(word)),
         }
     }
 
@@ -229,16 +235,16 @@ impl Conversation {
         let Some(id) = self.id else { return };
         let name: Name = match name.parse() {
             Ok(name) => name,
-            Err(error) => return self.tell(lines::name_refused(error)),
+            Err(error) => return self.send_notice(lines::name_refused(error)),
         };
         if self.hub.name(id).as_ref() == Some(&name) {
-            return self.tell(lines::already(&name));
+            return self.send_notice(lines::already(&name));
         }
         if let Some(renames) = &mut self.renames
             && let Err(wait) = renames.try_take()
         {
             tracing::debug!(target: LOG, peer = self.default_name.as_str(), "renaming too fast");
-            return self.tell(lines::renaming_too_fast(wait));
+            return self.send_notice(lines::renaming_too_fast(wait));
         }
         match self.hub.rename(id, name.clone()) {
             Ok(()) => {
@@ -250,14 +256,14 @@ impl Conversation {
                 if let Some(renames) = &mut self.renames {
                     renames.give_back();
                 }
-                self.tell(lines::name_refused(RenameError::NameTaken));
+                self.send_notice(lines::name_refused(RenameError::NameTaken));
             }
-            Err(RenameError::Muted { .. }) => self.tell(lines::MUTED),
+            Err(RenameError::Muted { .. }) => self.send_notice(lines::MUTED),
             Err(RenameError::NotHere | RenameError::Closed) => self.over = true,
         }
     }
 
-    /// The answer to the question for a name.
+    /// Handles the answer to the question for a name.
     fn take_name(&mut self, answer: &str) {
         let answer = answer.trim();
         let joined = if answer.is_empty() {
@@ -276,8 +282,8 @@ impl Conversation {
     }
 
     fn ask_again(&mut self, why: String) {
-        self.tell(why);
-        self.tell(lines::ask_name(&self.default_name));
+        self.send_notice(why);
+        self.send_notice(lines::ask_name(&self.default_name));
     }
 
     fn join(&mut self, name: Name) -> Result<(), JoinError> {
@@ -293,47 +299,47 @@ impl Conversation {
         tracing::info!(target: LOG, peer, name = name.as_str(), "joined");
         self.name = name;
         self.id = Some(id);
-        self.desk.hand_over(|papers| {
-            papers.id = Some(id);
-            papers.member = Some(Box::new(member));
-            papers.last_line = Instant::now();
-            papers.outbox().push_lines(&greeting);
+        self.shared.update(|state| {
+            state.id = Some(id);
+            state.member = Some(Box::new(member));
+            state.last_line = Instant::now();
+            state.outbox().push_lines(&greeting);
         });
         Ok(())
     }
 
-    /// Publishes what was said.
+    /// Publishes the texts that were received.
     pub(crate) fn publish(&mut self) {
-        if std::mem::take(&mut self.heard) && self.id.is_some() {
-            self.desk.lock().last_line = Instant::now();
+        if std::mem::take(&mut self.received) && self.id.is_some() {
+            self.shared.lock().last_line = Instant::now();
         }
         let (Some(texts), Some(id)) = (self.texts.take(), self.id) else {
             return;
         };
         match self.hub.publish_admitted(id, &texts) {
             Ok(()) => {}
-            Err(PublishError::Muted { .. }) => self.tell(lines::MUTED),
+            Err(PublishError::Muted { .. }) => self.send_notice(lines::MUTED),
             Err(PublishError::NotHere | PublishError::Closed) => self.over = true,
-            Err(PublishError::TooLong { .. }) => unreachable!("refused by `say`"),
+            Err(PublishError::TooLong { .. }) => unreachable!("rejected by `publish_line`"),
         }
     }
 
-    pub(crate) fn refuse_line(&mut self) {
+    pub(crate) fn reject_line(&mut self) {
         if self.over {
             return;
         }
-        self.heard = true;
-        self.tell(lines::line_refused(self.hub.config().max_text));
+        self.received = true;
+        self.send_notice(lines::line_refused(self.hub.config().max_text));
     }
 
-    pub(crate) fn cut_for(&mut self, why: &str) {
+    pub(crate) fn disconnect(&mut self, why: &str) {
         self.publish();
         if !self.is_over() {
             self.end(LeaveReason::Misbehaved, Some(lines::last_word(why)));
         }
     }
 
-    /// The peer will send no more.
+    /// Handles the end of input.
     pub(crate) fn end_of_input(&mut self) {
         self.publish();
         if !self.is_over() {
@@ -341,28 +347,25 @@ impl Conversation {
         }
     }
 
-    /// Leaves; then comes what is still to be delivered, then `goodbye`, or what goes without
-    /// saying.
+    /// Leaves. The session then delivers the remainder, and `goodbye` or the notice of the reason.
     fn end(&mut self, reason: LeaveReason, goodbye: Option<String>) {
         self.over = true;
-        self.desk.leave_saying(&self.hub, reason, goodbye);
+        self.shared.leave_with(&self.hub, reason, goodbye);
     }
 
     /// Sends a notice, after the effects of what it answers.
-    fn tell(&mut self, text: impl AsRef<str>) {
-        self.tell_at(text.as_ref(), None);
+    fn send_notice(&mut self, text: impl AsRef<str>) {
+        self.send_notice_after(text.as_ref(), None);
     }
 
     /// Sends a notice, after all events before number `after`.
-    fn tell_at(&mut self, text: &str, after: Option<u64>) {
+    fn send_notice_after(&mut self, text: &str, after: Option<u64>) {
         if self.classic {
             return;
         }
         match self.id {
             Some(id) => self.hub.shared.notify(id.slot, text, after),
-            None => self
-                .desk
-                .hand_over(|papers| papers.outbox().push_notice(text)),
+            None => self.shared.update(|state| state.outbox().push_notice(text)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a transport delivers: a peer's notices, its mail and its cursor in the log, as one stream.
 
-use super::shared::Desk;
+use super::shared::SessionShared;
 use crate::buffer;
 use crate::hub::Hub;
 use crate::hub::batch::Batch;
@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 #[derive(Debug)]
 pub struct Feed {
     hub: Hub,
-    desk: Arc<Desk>,
+    shared: Arc<SessionShared>,
     /// Whether notices, also of gaps, are left out.
     classic: bool,
     member: Option<Member>,
@@ -38,10 +38,10 @@ pub struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(hub: Hub, desk: Arc<Desk>, classic: bool) -> Self {
+    pub(crate) fn new(hub: Hub, shared: Arc<SessionShared>, classic: bool) -> Self {
         Self {
             hub,
-            desk,
+            shared,
             classic,
             member: None,
             output: false,
@@ -56,7 +56,7 @@ impl Feed {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.read_post();
+        self.take_update();
         if self.output {
             return Poll::Ready(true);
         }
@@ -133,7 +133,7 @@ impl Feed {
     /// each with `\n` at its end: the greeting, notices to a peer that is no member yet, the last
     /// words. Everything else, gaps, direct messages and notices included, is an item of the batch.
     pub fn take_batch(&mut self, batch: &mut Batch) -> String {
-        self.read_post();
+        self.take_update();
         let mut own = Vec::new();
         self.copy_output(&mut own);
         self.take_output(own.len());
@@ -141,7 +141,7 @@ impl Feed {
         if let Some(member) = &mut self.member {
             member.reader().take_many(batch);
         }
-        self.desk.add_taken(own.len() + batch.lines().len());
+        self.shared.add_taken(own.len() + batch.lines().len());
         if let Some(reason) = batch.closed() {
             self.finish(reason);
         }
@@ -150,22 +150,22 @@ impl Feed {
 
     /// Counts the bytes that were taken, while a call of the transport has the feed.
     #[cfg(feature = "testkit")]
-    pub(crate) fn meter(&self) -> Arc<Desk> {
-        self.desk.clone()
+    pub(crate) fn meter(&self) -> Arc<SessionShared> {
+        self.shared.clone()
     }
 
     /// Takes what the other half of the session has handed over.
-    fn read_post(&mut self) {
-        if !self.desk.has_post() {
+    fn take_update(&mut self) {
+        if !self.shared.is_dirty() {
             return;
         }
-        let mut papers = self.desk.look_through();
-        let ended = papers.ended;
-        self.output = papers.has_output();
-        if let Some(member) = papers.member.take() {
+        let mut state = self.shared.take_dirty();
+        let ended = state.ended;
+        self.output = state.has_output();
+        if let Some(member) = state.member.take() {
             self.member = Some(*member);
         }
-        drop(papers);
+        drop(state);
         if let (None, Some(reason)) = (&self.member, ended) {
             self.finish(reason);
         }
@@ -173,25 +173,25 @@ impl Feed {
 
     fn copy_output(&self, out: &mut Vec<u8>) {
         if self.output {
-            out.extend_from_slice(self.desk.lock().outbox().bytes());
+            out.extend_from_slice(self.shared.lock().outbox().bytes());
         }
     }
 
     fn take_output(&mut self, bytes: usize) {
         if self.output {
-            self.output = self.desk.lock().take_output(bytes);
+            self.output = self.shared.lock().take_output(bytes);
         }
     }
 
     /// The peer has taken a part of a line, of which this is the rest.
     fn keep_rest(&mut self, rest: &[u8]) {
-        self.desk.lock().outbox().push_rest(rest);
+        self.shared.lock().outbox().push_rest(rest);
         self.output = true;
     }
 
     /// Puts what is to be delivered into `bytes`.
     fn gather(&mut self, bytes: &mut Vec<u8>) -> Gathered {
-        self.read_post();
+        self.take_update();
         self.copy_output(bytes);
         let output = bytes.len();
         let classic = self.classic;
@@ -237,7 +237,7 @@ impl Feed {
             gap,
             outcome,
         } = gathered;
-        self.desk.add_taken(taken);
+        self.shared.add_taken(taken);
         self.take_output(taken.min(output));
         if !mail.is_empty() {
             self.take_mail(bytes, output, &mail, taken);
@@ -301,7 +301,7 @@ impl Feed {
         });
         let farewell = removed.into_iter().rev().find(|mail| mail.is_farewell);
         if let Some(farewell) = farewell {
-            self.desk.lock().farewell = Some(farewell.direct.text().into());
+            self.shared.lock().farewell = Some(farewell.direct.text().into());
         }
         if let Some(rest) = rest {
             self.keep_rest(rest);
@@ -313,15 +313,15 @@ impl Feed {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let mut papers = self.desk.lock();
-        let reason = *papers.ended.get_or_insert(reason);
+        let mut state = self.shared.lock();
+        let reason = *state.ended.get_or_insert(reason);
         if !self.classic {
-            let own = papers.goodbye.take();
-            let text = papers.farewell.take();
+            let own = state.goodbye.take();
+            let text = state.farewell.take();
             let goodbye = own.map_or_else(|| lines::goodbye(reason, text.as_deref()), String::from);
-            papers.outbox().push_last_notice(goodbye);
+            state.outbox().push_last_notice(goodbye);
         }
-        self.output = papers.has_output();
+        self.output = state.has_output();
     }
 }
 
@@ -358,7 +358,7 @@ impl Drop for Feed {
     fn drop(&mut self) {
         self.hub.shared.forget_open(self.key.take());
         // A waker of the session that is kept for too long must not keep its membership.
-        let member = self.desk.lock().member.take();
+        let member = self.shared.lock().member.take();
         drop(member);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a transport puts what its peer has sent.
+//! The input of a peer, from its transport to its session.
 
 use super::conversation::Conversation;
 use super::meter::Meter;
@@ -7,11 +7,12 @@ use crate::protocol::decoder::{Line, LineDecoder};
 use crate::types::text::{sanitize, sanitize_bytes};
 use tokio::time::Instant;
 
-/// What a peer has sent, on its way into its session.
+/// The input of a peer on its way into its session.
 ///
 /// A transport puts the bytes of a stream of lines into it, in pieces of any size, or whole
-/// messages, each of which is one line; not both. A peer that talks faster than its
-/// [`Rate`](crate::session::Rate) has the rest of them held here, and its transport is not asked for more.
+/// messages, each of which is one line; not both. Input beyond the peer's
+/// [`Rate`](crate::session::Rate) is held here, and its transport is not asked for more until the
+/// peer has earned it.
 #[derive(Debug)]
 pub struct Inbox<'a> {
     conversation: &'a mut Conversation,
@@ -43,26 +44,26 @@ impl<'a> Inbox<'a> {
     ///
     /// The number does not shrink while input is put into the inbox. So a transport that takes
     /// several pieces or messages in one call counts their bytes itself.
-    pub fn room(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         match self.meter {
             Some(_) => Meter::READ_BYTES,
             None => READ_BYTES,
         }
     }
 
-    /// The next piece of a byte stream. Lines end with `\n` or `\r\n`; an unfinished one is kept
-    /// until its end comes. Bytes that are no UTF-8 become U+FFFD, telnet negotiation is taken
-    /// out, and a line that is too long is refused, all by the session.
+    /// Takes the next piece of a byte stream. Lines end with `\n` or `\r\n`; an unfinished one is kept
+    /// until its end comes. The session replaces bytes that are no UTF-8 by U+FFFD, removes telnet
+    /// negotiation, and rejects a line that is too long.
     ///
-    /// What looks like a browser or a TLS client ends the session before it publishes anything.
+    /// A peer that speaks HTTP or TLS is disconnected before anything of it is published.
     pub fn bytes(&mut self, piece: &[u8]) {
         if !self.discards(piece.len()) && !self.conversation.is_tls(piece) {
             self.ration(piece, false);
         }
     }
 
-    /// One whole message, of a transport whose messages have ends of their own: one line, also an
-    /// empty one, or several if it has line ends in it.
+    /// Takes one whole message, of a transport whose messages have ends of their own. It is one
+    /// line, which can be empty, or several if it has line ends in it.
     pub fn text(&mut self, message: &str) {
         if self.discards(message.len()) {
             return;
@@ -76,7 +77,7 @@ impl<'a> Inbox<'a> {
         while !self.conversation.is_over()
             && let Some(line) = lines.next()
         {
-            self.conversation.hear(&sanitize(line));
+            self.conversation.handle_line(&sanitize(line));
         }
     }
 
@@ -112,34 +113,36 @@ impl<'a> Inbox<'a> {
             };
             let (part, after) = rest.split_at(part);
             match texts {
-                true => self.hear_text(part),
-                false => self.hear_bytes(part),
+                true => self.handle_text(part),
+                false => self.handle_bytes(part),
             }
             rest = after;
         }
     }
 
-    fn hear_text(&mut self, line: &[u8]) {
+    fn handle_text(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         if !self.conversation.is_over() {
-            self.conversation.hear(&sanitize_bytes(line));
+            self.conversation.handle_line(&sanitize_bytes(line));
         }
     }
 
-    fn hear_bytes(&mut self, part: &[u8]) {
+    fn handle_bytes(&mut self, part: &[u8]) {
         let conversation = &mut *self.conversation;
-        let endless = self.decoder.push(part, |line| hear(conversation, line));
+        let endless = self
+            .decoder
+            .push(part, |line| handle_line(conversation, line));
         if endless.is_err() {
-            conversation.cut_for("a line without end");
+            conversation.disconnect("a line without end");
         }
     }
 
-    /// The time before which nothing is taken in, because the peer talks too fast.
+    /// The time before which nothing is taken in, because the peer is beyond its rate.
     pub(crate) fn waits(&self) -> Option<Instant> {
         self.meter.as_ref().and_then(|meter| meter.waits())
     }
 
-    /// Takes in what had to wait, as far as that goes. Says whether there was any.
+    /// Takes in the input that was held, as far as the rate allows. Says whether there was any.
     pub(crate) fn resume(&mut self) -> bool {
         let Some(meter) = self.meter.as_mut().filter(|meter| meter.holds()) else {
             return false;
@@ -151,44 +154,44 @@ impl<'a> Inbox<'a> {
         true
     }
 
-    /// The transport has no more. Says whether that is all, or something still waits here.
+    /// After the end of input: whether all of it was handled, so that none is held.
     pub(crate) fn has_all(&self) -> bool {
         !self.meter.as_ref().is_some_and(|meter| meter.holds())
     }
 
-    /// A line that the transport found too long: it is refused with a notice.
-    pub fn refuse_line(&mut self) {
+    /// Rejects a line that the transport found too long, with a notice.
+    pub fn reject_line(&mut self) {
         if !self.conversation.is_over() {
-            self.conversation.refuse_line();
+            self.conversation.reject_line();
         }
     }
 
-    /// The peer breaks the transport's own rules: the session ends with `why` as a notice, after
-    /// what came before, and as [`LeaveReason::Misbehaved`](crate::LeaveReason::Misbehaved).
-    pub fn cut(&mut self, why: &str) {
+    /// Disconnects a peer that breaks the transport's own rules. The session publishes the lines
+    /// before, delivers `why` as its last notice, and ends as [`LeaveReason::Misbehaved`](crate::LeaveReason::Misbehaved).
+    pub fn disconnect(&mut self, why: &str) {
         if !self.conversation.is_over() {
-            self.conversation.cut_for(why);
+            self.conversation.disconnect(why);
         }
     }
 
-    /// What has come so far is to be published.
+    /// Publishes the lines that were received.
     pub(crate) fn done(self) {
         self.conversation.publish();
     }
 
-    /// No more will come.
+    /// Handles the end of input.
     pub(crate) fn end(self) {
         let conversation = self.conversation;
         if !conversation.is_over() {
-            self.decoder.finish(|line| hear(conversation, line));
+            self.decoder.finish(|line| handle_line(conversation, line));
             conversation.end_of_input();
         }
     }
 }
 
-fn hear(conversation: &mut Conversation, line: Line<'_>) {
+fn handle_line(conversation: &mut Conversation, line: Line<'_>) {
     match line {
-        Line::Text(line) => conversation.hear_streamed(&sanitize_bytes(line)),
-        Line::TooLong => conversation.refuse_streamed(),
+        Line::Text(line) => conversation.handle_stream_line(&sanitize_bytes(line)),
+        Line::TooLong => conversation.reject_stream_line(),
     }
 }

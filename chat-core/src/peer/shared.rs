@@ -1,4 +1,4 @@
-//! What the two halves of a session share: the peer's notices, its membership, its pulse.
+//! State shared by the two halves of a session.
 
 use crate::hub::Hub;
 use crate::hub::member::Member;
@@ -13,42 +13,42 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
 use tokio::time::Instant;
 
-/// Notices to a peer that is no member yet take no more than this; further ones are counted.
+/// Notices to a peer that is no member yet take no more memory than this; further ones are counted.
 const OUTBOX_BYTES: usize = 16 * 1024;
 
-/// As a waker, it tells the session that its receiving half or its timer has something to do:
-/// a wake-up from the hub, of which there are many more, then need not touch those.
+/// State shared by the halves of a session. As a `Waker`, it sets `woken` before it wakes the task:
+/// so a wake-up from the hub, by far the most frequent, need not poll the receiving half or the timer.
 ///
-/// In this order, as what each delivery looks at is to be on one cache line.
+/// The fields that each delivery uses come first, on one cache line.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Desk {
-    /// Whether there is something new in the papers for the delivering half.
-    post: AtomicBool,
+pub(crate) struct SessionShared {
+    /// Whether the state has changed since the delivering half last looked.
+    dirty: AtomicBool,
     /// Whether the receiving half or the timer was woken.
-    rung: AtomicBool,
+    woken: AtomicBool,
     /// Whether something is being delivered.
     delivering: AtomicBool,
     /// Bytes that the peer has taken, in all.
     taken: AtomicU64,
-    /// The halves run in one task, so this is hardly ever contended.
-    papers: Mutex<Papers>,
+    /// The halves run in one task, so this is rarely contended.
+    state: Mutex<SessionState>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Papers {
+pub(crate) struct SessionState {
     /// `None` if it is empty, as is nearly always so.
     outbox: Option<Box<Outbox>>,
     /// The membership, on its way from the half that joined to the half that reads.
     pub(crate) member: Option<Box<Member>>,
     pub(crate) id: Option<MemberId>,
-    /// Why it ended, once it has.
+    /// The reason of the end, once the session has ended.
     pub(crate) ended: Option<LeaveReason>,
-    /// The last words, if the reason does not say them.
+    /// The last notice, if it is not the one that belongs to the reason.
     pub(crate) goodbye: Option<Box<str>>,
-    /// The text of the removal that ended it.
+    /// The text of the removal that ended the membership.
     pub(crate) farewell: Option<Box<str>>,
-    /// When the member last sent a line, or joined; before that, when the peer came.
+    /// When the member last sent a line or joined; before it joins, when the peer connected.
     pub(crate) last_line: Instant,
     waker: Waker,
 }
@@ -110,7 +110,7 @@ impl Outbox {
     }
 }
 
-impl Papers {
+impl SessionState {
     /// Bytes for the peer alone, to append to.
     pub(crate) fn outbox(&mut self) -> &mut Outbox {
         self.outbox.get_or_insert_default()
@@ -134,10 +134,10 @@ impl Papers {
     }
 }
 
-impl Desk {
+impl SessionShared {
     pub(crate) fn new() -> Self {
         Self {
-            papers: Mutex::new(Papers {
+            state: Mutex::new(SessionState {
                 outbox: None,
                 member: None,
                 id: None,
@@ -147,43 +147,43 @@ impl Desk {
                 last_line: Instant::now(),
                 waker: Waker::noop().clone(),
             }),
-            post: AtomicBool::new(false),
-            rung: AtomicBool::new(true),
+            dirty: AtomicBool::new(false),
+            woken: AtomicBool::new(true),
             delivering: AtomicBool::new(false),
             taken: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Papers> {
-        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the papers. The half that delivers sees it when it is next polled, which it is
-    /// whenever the other one was, or the timer.
-    pub(crate) fn hand_over<T>(&self, change: impl FnOnce(&mut Papers) -> T) -> T {
+    /// Changes the state. The delivering half sees it when it is next polled, which is whenever the
+    /// receiving half or the timer was polled.
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut SessionState) -> T) -> T {
         let result = change(&mut self.lock());
-        self.post.store(true, SeqCst);
+        self.dirty.store(true, SeqCst);
         result
     }
 
-    pub(crate) fn has_post(&self) -> bool {
-        self.post.load(SeqCst)
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty.load(SeqCst)
     }
 
-    /// The papers, for the half that delivers, which then knows what is in them.
-    pub(crate) fn look_through(&self) -> MutexGuard<'_, Papers> {
-        self.post.store(false, SeqCst);
+    /// Locks the state for the delivering half, which then has seen all changes.
+    pub(crate) fn take_dirty(&self) -> MutexGuard<'_, SessionState> {
+        self.dirty.store(false, SeqCst);
         self.lock()
     }
 
-    /// Remembers the session's task, for those who wake it.
+    /// Registers the waker of the session's task.
     pub(crate) fn set_waker(&self, waker: Waker) {
         let before = mem::replace(&mut self.lock().waker, waker);
         // Foreign code, so not under the lock.
         drop(before);
     }
 
-    /// Forgets the session's task, so that nothing keeps it when it has ended.
+    /// Drops the waker, so that nothing keeps the task of a session that has ended.
     pub(crate) fn clear_waker(&self) {
         self.set_waker(Waker::noop().clone());
     }
@@ -193,17 +193,17 @@ impl Desk {
         waker.wake();
     }
 
-    /// Whether the receiving half or the timer was woken since this was last asked.
-    pub(crate) fn answer(&self) -> bool {
-        self.rung.swap(false, SeqCst)
+    /// Whether the receiving half or the timer was woken since the last call.
+    pub(crate) fn take_woken(&self) -> bool {
+        self.woken.swap(false, SeqCst)
     }
 
-    /// Ends the membership, or what was to become one, and gives the reason that holds, which
-    /// is the first one.
+    /// Ends the membership, or the session of a peer that is no member yet. Gives the reason that
+    /// counts, which is the first one.
     pub(crate) fn leave(&self, hub: &Hub, reason: LeaveReason) -> LeaveReason {
         let (id, ended) = {
-            let papers = self.lock();
-            (papers.id, papers.ended)
+            let state = self.lock();
+            (state.id, state.ended)
         };
         let shared = &hub.shared;
         let leave = |id: MemberId| (id.slot, shared.leave(id.slot, reason, None));
@@ -214,12 +214,12 @@ impl Desk {
             None if hub.is_closed() => LeaveReason::Closed,
             _ => reason,
         });
-        self.hand_over(|papers| *papers.ended.get_or_insert(reason))
+        self.update(|state| *state.ended.get_or_insert(reason))
     }
 
-    /// [`leave`](Self::leave), with these as the last words, unless another reason holds: who is let
-    /// go while the hub closes is told that.
-    pub(crate) fn leave_saying(&self, hub: &Hub, reason: LeaveReason, goodbye: Option<String>) {
+    /// Like [`leave`](Self::leave), with this last notice, unless another reason counts: a peer that
+    /// times out while the hub closes is told that the hub closes.
+    pub(crate) fn leave_with(&self, hub: &Hub, reason: LeaveReason, goodbye: Option<String>) {
         if self.leave(hub, reason) == reason {
             self.lock().goodbye = goodbye.map(String::into_boxed_str);
         }
@@ -229,7 +229,7 @@ impl Desk {
         self.lock().ended.is_some()
     }
 
-    /// Why it ended, once it has.
+    /// The reason of the end, once the session has ended.
     pub(crate) fn reason(&self) -> LeaveReason {
         self.lock().ended.unwrap_or(LeaveReason::Left)
     }
@@ -251,13 +251,13 @@ impl Desk {
     }
 }
 
-impl Wake for Desk {
+impl Wake for SessionShared {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, SeqCst);
+        self.woken.store(true, SeqCst);
         self.wake_task();
     }
 }

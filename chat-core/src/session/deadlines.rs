@@ -3,7 +3,7 @@
 use crate::hub::Hub;
 use crate::peer::config::SessionConfig;
 use crate::peer::rate::later;
-use crate::peer::shared::Desk;
+use crate::peer::shared::SessionShared;
 use crate::protocol::lines;
 use crate::types::event::LeaveReason;
 use std::future::Future;
@@ -72,20 +72,20 @@ impl Deadlines {
 
     /// Notes, after the delivering half was polled, whether its peer makes progress. Returns
     /// whether the timer must be set to an earlier time.
-    pub(super) fn watch_progress(&mut self, desk: &Desk) -> bool {
+    pub(super) fn watch_progress(&mut self, shared: &SessionShared) -> bool {
         match self.delivery {
             Delivery::Over { lingers } => return self.is_earlier(Some(lingers)),
             // A peer that keeps up costs no look at the clock.
-            _ if !desk.is_delivering() => {
+            _ if !shared.is_delivering() => {
                 self.delivery = Delivery::Current;
                 return false;
             }
-            Delivery::Stalled { taken, .. } if taken == desk.taken() => return false,
+            Delivery::Stalled { taken, .. } if taken == shared.taken() => return false,
             _ => {}
         }
         self.delivery = Delivery::Stalled {
             since: Instant::now(),
-            taken: desk.taken(),
+            taken: shared.taken(),
         };
         self.is_earlier(self.stalls())
     }
@@ -112,7 +112,7 @@ impl Deadlines {
     pub(super) fn poll(
         &mut self,
         hub: &Hub,
-        desk: &Desk,
+        shared: &SessionShared,
         mut timer: Pin<&mut Sleep>,
         cx: &mut Context<'_>,
     ) -> Verdict {
@@ -120,7 +120,7 @@ impl Deadlines {
             let now = Instant::now();
             self.armed = self.armed.filter(|armed| *armed > now);
             let over = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
-            let (names_itself, talks) = self.of_member(desk);
+            let (names_itself, talks) = self.of_member(shared);
             if over(self.lingers()) {
                 return Verdict::Lingered;
             }
@@ -142,12 +142,12 @@ impl Deadlines {
             }
             if over(names_itself) {
                 let goodbye = lines::nameless(self.name_timeout);
-                desk.leave_saying(hub, LeaveReason::Nameless, Some(goodbye));
+                shared.leave_with(hub, LeaveReason::Nameless, Some(goodbye));
                 return Verdict::Left;
             }
             if over(talks) {
                 let goodbye = lines::idle(self.idle_timeout.unwrap_or_default());
-                desk.leave_saying(hub, LeaveReason::Idle, Some(goodbye));
+                shared.leave_with(hub, LeaveReason::Idle, Some(goodbye));
                 return Verdict::Left;
             }
             let deadlines = [self.lingers(), self.stalls(), names_itself, talks];
@@ -164,18 +164,18 @@ impl Deadlines {
         }
     }
 
-    /// The times by which the peer must have answered the question for its name, and by which it
+    /// The times by which the peer must have woken the question for its name, and by which it
     /// must have sent a line.
-    fn of_member(&self, desk: &Desk) -> (Option<Instant>, Option<Instant>) {
-        let papers = desk.lock();
-        if papers.ended.is_some() {
+    fn of_member(&self, shared: &SessionShared) -> (Option<Instant>, Option<Instant>) {
+        let state = shared.lock();
+        if state.ended.is_some() {
             return (None, None);
         }
-        match papers.id {
-            None => (Some(later(papers.last_line, self.name_timeout)), None),
+        match state.id {
+            None => (Some(later(state.last_line, self.name_timeout)), None),
             Some(_) => {
                 let idle = self.idle_timeout;
-                (None, idle.map(|limit| later(papers.last_line, limit)))
+                (None, idle.map(|limit| later(state.last_line, limit)))
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::deadlines::{Deadlines, Verdict};
 use crate::hub::Hub;
 use crate::peer::config::SessionConfig;
-use crate::peer::shared::Desk;
+use crate::peer::shared::SessionShared;
 use crate::peer::shutdown::Registration;
 use crate::sync::AtomicBool;
 use crate::types::event::LeaveReason;
@@ -15,15 +15,15 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::time::Sleep;
 
-/// Runs both halves to their end and returns the reason, unless the desk has an earlier one.
+/// Runs both halves to their end and returns the reason, unless the shared has an earlier one.
 ///
-/// The receiving half and the timer register the cold waker, which goes by way of the desk, and
+/// The receiving half and the timer register the cold waker, which goes by way of the shared, and
 /// are polled only when it was woken. The delivering half is polled at every wake-up: most come
 /// from the hub and are for this half. While its peer accepts no more bytes, it has a waker of its
 /// own instead, because each attempt would copy what is to be delivered.
 #[repr(C)]
 pub(crate) struct Driver {
-    /// The waker of the session's task that the desk has.
+    /// The waker of the session's task that the shared has.
     task: Waker,
     /// Set while the peer accepts no more bytes.
     blocked: Option<Arc<WriteReadiness>>,
@@ -36,8 +36,8 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(config: SessionConfig, desk: &Arc<Desk>) -> Self {
-        let cold = Waker::from(desk.clone());
+    pub(crate) fn new(config: SessionConfig, shared: &Arc<SessionShared>) -> Self {
+        let cold = Waker::from(shared.clone());
         Self {
             task: Waker::noop().clone(),
             blocked: None,
@@ -61,7 +61,7 @@ impl Driver {
         &mut self,
         cx: &mut Context<'_>,
         hub: &Hub,
-        desk: &Arc<Desk>,
+        shared: &Arc<SessionShared>,
         (mut receiving, mut delivering): (
             Pin<&mut impl Future<Output = io::Result<()>>>,
             Pin<&mut impl Future<Output = io::Result<()>>>,
@@ -70,13 +70,13 @@ impl Driver {
     ) -> Poll<LeaveReason> {
         if !self.task.will_wake(cx.waker()) {
             self.task = cx.waker().clone();
-            desk.set_waker(self.task.clone());
+            shared.set_waker(self.task.clone());
         }
         let mut left = false;
         loop {
-            let woken = desk.answer();
-            if woken && self.is_shut_down() && !desk.has_ended() {
-                desk.leave_saying(hub, LeaveReason::Closed, None);
+            let woken = shared.take_woken();
+            if woken && self.is_shut_down() && !shared.has_ended() {
+                shared.leave_with(hub, LeaveReason::Closed, None);
             }
             let mut cold = Context::from_waker(&self.cold);
             if woken
@@ -93,12 +93,12 @@ impl Driver {
             if !self.delivered && !blocked {
                 let mut ended = delivering.as_mut().poll(cx);
                 self.blocked = None;
-                if ended.is_pending() && desk.is_delivering() {
-                    let readiness = Arc::new(WriteReadiness::new(desk.clone()));
+                if ended.is_pending() && shared.is_delivering() {
+                    let readiness = Arc::new(WriteReadiness::new(shared.clone()));
                     let waker = Waker::from(readiness.clone());
                     ended = delivering.as_mut().poll(&mut Context::from_waker(&waker));
                     // The peer may have accepted bytes since, so that this waits for the hub.
-                    let blocked = ended.is_pending() && desk.is_delivering();
+                    let blocked = ended.is_pending() && shared.is_delivering();
                     self.blocked = blocked.then_some(readiness);
                 }
                 if let Poll::Ready(ended) = ended {
@@ -115,8 +115,8 @@ impl Driver {
                 return Poll::Ready(self.ending);
             }
             // After the halves: what they have done counts even if the process was suspended.
-            if woken | left | self.deadlines.watch_progress(desk) {
-                match self.deadlines.poll(hub, desk, timer.as_mut(), &mut cold) {
+            if woken | left | self.deadlines.watch_progress(shared) {
+                match self.deadlines.poll(hub, shared, timer.as_mut(), &mut cold) {
                     Verdict::Continue => {}
                     Verdict::Left => {
                         left = true;
@@ -133,14 +133,14 @@ impl Driver {
 
 /// The waker of a delivering half whose peer accepts no more bytes.
 struct WriteReadiness {
-    desk: Arc<Desk>,
+    shared: Arc<SessionShared>,
     ready: AtomicBool,
 }
 
 impl WriteReadiness {
-    fn new(desk: Arc<Desk>) -> Self {
+    fn new(shared: Arc<SessionShared>) -> Self {
         Self {
-            desk,
+            shared,
             ready: AtomicBool::new(false),
         }
     }
@@ -153,6 +153,6 @@ impl WriteReadiness {
 impl Wake for WriteReadiness {
     fn wake(self: Arc<Self>) {
         self.ready.store(true, SeqCst);
-        self.desk.wake_task();
+        self.shared.wake_task();
     }
 }

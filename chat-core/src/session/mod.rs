@@ -67,7 +67,7 @@ use crate::peer::conversation::Conversation;
 use crate::peer::feed::Feed;
 use crate::peer::inbox::Inbox;
 use crate::peer::meter::Meter;
-use crate::peer::shared::Desk;
+use crate::peer::shared::SessionShared;
 use crate::protocol::decoder::LineDecoder;
 use crate::transport::{DeliverHalf, ReceiveHalf, Received, Transport};
 use crate::types::errors::JoinError;
@@ -191,7 +191,7 @@ impl Start {
         };
         let opened = session.conversation.open(session.driver.is_shut_down());
         let Session {
-            desk,
+            shared,
             hub,
             conversation,
             decoder,
@@ -203,7 +203,7 @@ impl Start {
             driver,
             started: _,
         } = &mut *session;
-        let (desk, hub) = (&*desk, &*hub);
+        let (shared, hub) = (&*shared, &*hub);
         let ended = {
             let mut receiving = pin!(async {
                 let mut ended = false;
@@ -250,25 +250,25 @@ impl Start {
                         if !feed.ready().await {
                             break 'to_the_end;
                         }
-                        desk.set_delivering(true);
+                        shared.set_delivering(true);
                         sink.deliver(feed).await?;
-                        desk.set_delivering(false);
+                        shared.set_delivering(false);
                     }
                     yield_now().await;
                 }
-                desk.set_delivering(true);
-                sink.close(desk.reason()).await
+                shared.set_delivering(true);
+                sink.close(shared.reason()).await
             });
             let mut timer = pin!(sleep_until(Instant::now()));
             // Moved in, so that each wake-up follows one pointer, not two.
             poll_fn(move |cx| {
                 let halves = (receiving.as_mut(), delivering.as_mut());
-                driver.poll(cx, hub, desk, halves, timer.as_mut())
+                driver.poll(cx, hub, shared, halves, timer.as_mut())
             })
             .await
         };
-        let reason = desk.leave(hub, ended);
-        desk.clear_waker();
+        let reason = shared.leave(hub, ended);
+        shared.clear_waker();
         let duration = session.started.elapsed();
         session.conversation.log_end(reason, duration);
         opened.map(|()| reason)
@@ -279,7 +279,7 @@ impl Start {
 /// The fields that each delivery uses come first, on few cache lines.
 #[repr(C)]
 struct Session {
-    desk: Arc<Desk>,
+    shared: Arc<SessionShared>,
     sink: Box<dyn DeliverHalf>,
     feed: Feed,
     driver: Driver,
@@ -303,20 +303,20 @@ impl Session {
             refusal,
         } = start;
         let (source, sink) = transport.split();
-        let desk = Arc::new(Desk::new());
-        let mut conversation = Conversation::new(hub.clone(), desk.clone(), &config, name);
+        let shared = Arc::new(SessionShared::new());
+        let mut conversation = Conversation::new(hub.clone(), shared.clone(), &config, name);
         if let Some(why) = refusal {
-            conversation.turn_away(&why);
+            conversation.refuse(&why);
         }
         Box::new(Self {
             conversation,
             decoder: LineDecoder::new(hub.config().max_text),
             meter: Meter::new(&config),
             discardable: config.linger_bytes.saturating_add(1),
-            feed: Feed::new(hub.clone(), desk.clone(), config.classic),
-            driver: Driver::new(config, &desk),
+            feed: Feed::new(hub.clone(), shared.clone(), config.classic),
+            driver: Driver::new(config, &shared),
             hub,
-            desk,
+            shared,
             source,
             sink,
             started: Instant::now(),

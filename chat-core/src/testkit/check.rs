@@ -96,7 +96,7 @@ impl Check {
             }
             Self::OverlongLines => {
                 "a line that is too long is passed to the session, or reported by \
-                 `Inbox::refuse_line`: it is refused as a whole, never truncated"
+                 `Inbox::reject_line`: it is refused as a whole, never truncated"
             }
             Self::Burst => {
                 "`ReceiveHalf::receive` puts everything into the inbox, and \

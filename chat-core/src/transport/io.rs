@@ -62,7 +62,7 @@ impl<R: AsyncRead + Send + Unpin> ReceiveHalf for Reader<R> {
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
         poll_fn(|cx| {
             buffer::lend_for_reading(|buffer| {
-                let room = inbox.room().min(buffer.len());
+                let room = inbox.capacity().min(buffer.len());
                 let mut buffer = ReadBuf::new(&mut buffer[..room]);
                 ready!(Pin::new(&mut self.0).poll_read(cx, &mut buffer))?;
                 if buffer.filled().is_empty() {

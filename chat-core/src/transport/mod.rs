@@ -33,7 +33,7 @@
 //!         let Some(line) = self.0.recv().await else { return Ok(Received::End) };
 //!         inbox.text(&line);
 //!         // What else is available, up to the bound of one call.
-//!         let mut room = inbox.room().saturating_sub(line.len());
+//!         let mut room = inbox.capacity().saturating_sub(line.len());
 //!         while room > 0 && let Ok(line) = self.0.try_recv() {
 //!             inbox.text(&line);
 //!             room = room.saturating_sub(line.len() + 1);
@@ -127,7 +127,7 @@ pub trait ReceiveHalf: Send {
     /// Waits until the peer has sent something, and puts what is available into the inbox.
     ///
     /// The session publishes the input of one call together, which is much cheaper than line by
-    /// line. So take everything that is available, up to [`Inbox::room`] bytes, and do not wait for
+    /// line. So take everything that is available, up to [`Inbox::capacity`] bytes, and do not wait for
     /// more. The room is the bound of one call: it does not shrink while input is put into the inbox,
     /// so a transport that takes several messages in one call counts their bytes itself.
     ///
