@@ -131,7 +131,9 @@ mod promises {
 fn trace(outcome: &Outcome) -> String {
     let mut trace = String::new();
     for (event, at) in outcome.observer.events().zip(&outcome.times) {
-        let _ = writeln!(trace, "{at:?} {event:?}");
+        // Not its time and its id, which differ from run to run.
+        let (number, kind) = (event.seq(), event.kind());
+        let _ = writeln!(trace, "{at:?} {number} {kind:?} {event}");
     }
     for record in &outcome.records {
         let _ = writeln!(trace, "{record:?}");

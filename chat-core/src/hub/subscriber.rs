@@ -143,7 +143,7 @@ impl Subscriber {
         let mut line = Vec::new();
         let item = self.with_state(|state, cursor| {
             if let Some(direct) = take_mail(state, cursor) {
-                return (Some(Delivery::Direct(direct)), Progress::More);
+                return (Some(Delivery::Direct(direct)), state.progress(cursor));
             }
             let outcome = state.read(cursor, Amount::One, &mut line);
             let item = if let missed @ 1.. = outcome.missed {

@@ -1,6 +1,6 @@
 //! Which readers are about to be overrun, in O(1): cursors counted by zone of the log.
 //!
-//! The log is 64 zones long. A cursor counts in the zone that it reads from, and has credit if it
+//! The log is 128 zones long. A cursor counts in the zone that it reads from, and has credit if it
 //! got there by reading. Waiting for the cursors nearest to the tail uses up their credit, and a
 //! cursor earns a new one only when it moves on to another zone. So a session waits once for a
 //! reader that makes no progress, and again for a reader that moved on by a zone.
@@ -8,9 +8,11 @@
 use std::ops::Range;
 
 /// Zones in the length of a log.
-const PER_LOG: u64 = 64;
-/// A log can touch 65 zones, so two live zones never share a slot.
-const SLOTS: usize = 128;
+///
+/// So many that short lines, which fill the index long before the ring, still cover a dozen.
+const PER_LOG: u64 = 128;
+/// A log can touch 129 zones, so two live zones never share a slot.
+const SLOTS: usize = 256;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Zone {
@@ -195,8 +197,8 @@ const OVERRUN: u64 = u64::MAX;
 mod tests {
     use super::*;
 
-    /// A log of 6,400 bytes: zones of 100 bytes.
-    const LOG: usize = 6_400;
+    /// Zones of 100 bytes.
+    const LOG: usize = 12_800;
     const TAIL: u64 = 10_000;
     const HEAD: u64 = TAIL + LOG as u64;
     const DANGER: Range<u64> = TAIL..TAIL + 1_600;
@@ -268,21 +270,21 @@ mod tests {
         let (old, mut slow) = (lag.enter(50), lag.enter(60));
         let lap = 100 * SLOTS as u64;
         let fresh = lag.enter(50 + lap);
-        assert_eq!(lag.hindmost(lap, lap + 6_400), (Some(lap), 2));
+        assert_eq!(lag.hindmost(lap, lap + 12_800), (Some(lap), 2));
         lag.leave(old);
         lag.advance(&mut slow, lap + 300, false);
-        assert_eq!(lag.hindmost(lap, lap + 6_400), (Some(lap), 0));
+        assert_eq!(lag.hindmost(lap, lap + 12_800), (Some(lap), 0));
         lag.leave(fresh);
-        assert_eq!(lag.hindmost(lap, lap + 6_400), (Some(lap + 300), 0));
+        assert_eq!(lag.hindmost(lap, lap + 12_800), (Some(lap + 300), 0));
         let mut other = lag.enter(lap + 600);
         lag.put_back(&mut other, old, None);
         assert_eq!(
-            lag.hindmost(lap, lap + 6_400).1,
+            lag.hindmost(lap, lap + 12_800).1,
             1,
             "overrun while it tried"
         );
         lag.leave(other);
         lag.leave(slow);
-        assert_eq!(lag.hindmost(lap, lap + 6_400), (None, 0));
+        assert_eq!(lag.hindmost(lap, lap + 12_800), (None, 0));
     }
 }

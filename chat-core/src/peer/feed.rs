@@ -9,7 +9,7 @@ use crate::hub::subscriber::BATCH_BYTES;
 use crate::hub::wait_list::WaitKey;
 use crate::protocol::lines;
 use crate::state::State;
-use crate::state::read::{Amount, Cursor, Progress, ReadOutcome};
+use crate::state::read::{Amount, Cursor, ReadOutcome};
 use crate::types::event::LeaveReason;
 use std::future::poll_fn;
 use std::io;
@@ -284,7 +284,7 @@ impl Feed {
         let mut start = output;
         let mut removed = Vec::new();
         let mut rest = None;
-        member.reader().with_state(|state, _| {
+        member.reader().with_state(|state, cursor| {
             for &end in mail {
                 // An item of no bytes is one that this peer is not shown.
                 if taken <= start && start < end {
@@ -297,7 +297,8 @@ impl Feed {
                 }
                 start = end;
             }
-            ((), Progress::More)
+            // If events were not taken, they are put back next.
+            ((), state.progress(cursor))
         });
         let farewell = removed.into_iter().rev().find(|mail| mail.is_farewell);
         if let Some(farewell) = farewell {

@@ -207,6 +207,16 @@ impl State {
         self.mail_of(cursor).is_some()
     }
 
+    /// How far a reader is that was given everything before its cursor.
+    pub(crate) fn progress(&self, cursor: &Cursor) -> Progress {
+        let here = |id| self.members.get(id).is_some();
+        let is_open = !self.is_closed() && cursor.member.is_none_or(here);
+        match is_open && cursor.seq == self.log.head() && !self.has_mail(cursor) {
+            true => Progress::CaughtUp,
+            false => Progress::More,
+        }
+    }
+
     fn mail_of(&self, cursor: &Cursor) -> Option<&Mailbox> {
         if cursor.attention == self.attention {
             return None;

@@ -26,8 +26,8 @@ pub struct Stats {
     pub gaps: u64,
     /// Events that those gaps hid.
     pub missed: u64,
-    /// How many bytes of lines the slowest reader is behind, rounded up by at most 1/64 of the
-    /// log; all that the log holds if that reader was overrun.
+    /// How many bytes of lines the slowest reader is behind, rounded up by at most 1/128 of
+    /// the log; all that the log holds if that reader was overrun.
     ///
     /// A member that never reads counts. A program that only publishes should hold a
     /// [`Publisher`](crate::Publisher), which does not.
