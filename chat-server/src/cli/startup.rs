@@ -69,6 +69,7 @@ pub(crate) fn log(args: &Args, listeners: &TcpListeners, hub: &HubConfig, config
         max_line = hub.max_text,
         log_bytes = hub.log_bytes,
         announce_up_to = or_off(hub.announce_up_to),
+        announce_rate = or_off(hub.announce_rate),
         "limits"
     );
 }

@@ -24,6 +24,7 @@ mod help {
             "max-line",
             "log-bytes",
             "announce-up-to",
+            "announce-rate",
             "patience",
             "max-peers",
             "max-peers-per-address",

@@ -28,6 +28,10 @@ const RESERVE: usize = 128;
 /// How many seconds' worth of lines a peer may send at once.
 const BURST: NonZeroU32 = NonZeroU32::new(4).expect("4 is not zero");
 
+/// Arrivals and departures that are announced per second: more than a person reads, and little for
+/// each member to receive.
+const ANNOUNCEMENTS: NonZeroU32 = NonZeroU32::new(50).expect("50 is not zero");
+
 /// The least number of connections at once from one address, and of renames from one peer.
 const CONNECTS: NonZeroU32 = NonZeroU32::new(64).expect("64 is not zero");
 const RENAMES: NonZeroU32 = NonZeroU32::new(3).expect("3 is not zero");
@@ -102,6 +106,10 @@ pub(crate) struct Args {
         default_value_t = 1000
     )]
     announce_up_to: usize,
+
+    /// Most arrivals and departures announced per second, or "off" [default: 50, off with --classic]
+    #[arg(long, value_name = "N", env = "CHAT_ANNOUNCE_RATE", value_parser = number_or_off)]
+    announce_rate: Option<Limit<NonZeroU32>>,
 
     /// Delay a sender for at most this long for peers that read slowly, or "off"
     #[arg(long, value_name = "TIME", env = "CHAT_PATIENCE", value_parser = time, default_value = "5ms")]
@@ -215,6 +223,12 @@ impl Args {
             None => {}
         }
         config.announce_up_to = Some(self.announce_up_to);
+        config.announce_rate = match self.announce_rate {
+            Some(Limit(rate)) => rate,
+            // The book announces every client.
+            None if self.classic => None,
+            None => Some(ANNOUNCEMENTS),
+        };
         config.patience = self.patience.0.unwrap_or_default();
         config
     }

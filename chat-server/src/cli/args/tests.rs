@@ -41,6 +41,7 @@ mod flags {
         let mut hub = HubConfig::default();
         // The server announces less than an embedded hub.
         hub.announce_up_to = Some(1000);
+        hub.announce_rate = NonZeroU32::new(50);
         assert_eq!(format!("{:?}", args.hub_config()), format!("{hub:?}"));
         let server = ServerConfig::default();
         let given = args.server_config(DESCRIPTORS);
@@ -59,6 +60,7 @@ mod flags {
             "--max-line=3",
             "--log-bytes=4MiB",
             "--announce-up-to=5",
+            "--announce-rate=16",
             "--patience=6ms",
             "--max-peers=7",
             "--max-peers-per-address=8",
@@ -78,6 +80,7 @@ mod flags {
         let hub = args.hub_config();
         assert_eq!((hub.log_bytes, hub.max_text), (4 << 20, 3));
         assert_eq!(hub.announce_up_to, Some(5));
+        assert_eq!(hub.announce_rate, NonZeroU32::new(16));
         assert_eq!(hub.patience, Duration::from_millis(6));
         let server = args.server_config(DESCRIPTORS);
         assert_eq!((server.max_peers, server.max_peers_per_address), (7, 8));
@@ -106,6 +109,7 @@ mod flags {
         let args = args(&[
             "--idle-timeout=off",
             "--stall-timeout=off",
+            "--announce-rate=off",
             "--patience=off",
             "--max-peers-per-address=off",
             "--connect-interval=off",
@@ -115,7 +119,8 @@ mod flags {
             "--keepalive=off",
             "--grace=off",
         ]);
-        assert_eq!(args.hub_config().patience, Duration::ZERO);
+        let hub = args.hub_config();
+        assert_eq!((hub.patience, hub.announce_rate), (Duration::ZERO, None));
         let server = args.server_config(DESCRIPTORS);
         assert_eq!(server.max_peers_per_address, usize::MAX);
         assert_eq!((server.rate, server.grace), (None, Duration::MAX));
@@ -142,7 +147,8 @@ mod flags {
     #[test]
     fn classic_has_the_books_limits() {
         let book = args(&["--classic"]);
-        assert_eq!(book.hub_config().max_text, 65_535);
+        let hub = book.hub_config();
+        assert_eq!((hub.max_text, hub.announce_rate), (65_535, None));
         let session = book.server_config(DESCRIPTORS).session;
         assert_eq!((session.classic, session.idle_timeout), (true, None));
         let other = args(&["--classic", "--max-line=80", "--idle-timeout=1s"]);
