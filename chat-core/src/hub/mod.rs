@@ -126,10 +126,9 @@ impl Hub {
         });
         match joined {
             Ok((slot, cursor, resumed, roster)) => {
-                let id = self.shared.member_id(slot);
                 let reader = Subscriber::new(self.clone(), cursor);
                 Ok(Joined {
-                    member: Member::new(reader, Membership::new(self.clone(), id)),
+                    member: Member::new(reader, Membership::new(self.clone(), slot)),
                     roster,
                     resumed,
                 })

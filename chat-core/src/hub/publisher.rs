@@ -3,7 +3,7 @@
 use super::handle::Hub;
 use crate::types::errors::PublishError;
 use crate::types::event::LeaveReason;
-use crate::types::ids::MemberId;
+use crate::types::ids::{MemberId, SlotId};
 use crate::types::name::Name;
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Membership {
     hub: Hub,
-    id: MemberId,
+    slot: SlotId,
 }
 
 impl Membership {
-    pub(super) fn new(hub: Hub, id: MemberId) -> Self {
-        Self { hub, id }
+    pub(super) fn new(hub: Hub, slot: SlotId) -> Self {
+        Self { hub, slot }
     }
 
     pub(super) fn id(&self) -> MemberId {
-        self.id
+        self.hub.shared.member_id(self.slot)
     }
 }
 
@@ -32,7 +32,7 @@ impl Drop for Membership {
         };
         let shared = &self.hub.shared;
         let now = shared.now();
-        let mail = shared.change(|state| state.release(self.id.slot, reason, now));
+        let mail = shared.change(|state| state.release(self.slot, reason, now));
         // Not under the lock.
         drop(mail);
     }
@@ -67,7 +67,7 @@ impl Publisher {
 
     /// Its id.
     pub fn id(&self) -> MemberId {
-        self.membership.id
+        self.membership.id()
     }
 
     /// Its hub.

@@ -19,6 +19,9 @@ use tokio_stream::Stream;
 /// The most bytes of lines that one batch takes.
 pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 
+/// A version that no hub reaches: more may be read.
+const NOT_SEEN: u64 = u64::MAX;
+
 /// A reader of a hub's events that is not a member: for loggers, metrics, journals and bridges.
 ///
 /// Nobody sees it. It has no name and receives no direct messages. Otherwise it reads like a
@@ -44,8 +47,8 @@ pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 pub struct Subscriber {
     hub: Hub,
     cursor: Cursor,
-    /// The hub's version when there was last nothing to read.
-    seen: Option<u64>,
+    /// The hub's version when there was last nothing to read, or [`NOT_SEEN`].
+    seen: u64,
     /// Its place in a wait list.
     key: Option<WaitKey>,
     ended: bool,
@@ -68,7 +71,7 @@ impl Subscriber {
         Self {
             hub,
             cursor,
-            seen: None,
+            seen: NOT_SEEN,
             key: None,
             ended: false,
         }
@@ -192,7 +195,10 @@ impl Subscriber {
         let mut state = shared.lock();
         let (given, progress) = read(&mut state, &mut self.cursor);
         // Loaded under the lock, so whatever changes it comes after this read.
-        self.seen = (progress == Progress::CaughtUp).then(|| shared.version().load(SeqCst));
+        self.seen = match progress {
+            Progress::CaughtUp => shared.version().load(SeqCst),
+            Progress::More | Progress::Ended => NOT_SEEN,
+        };
         shared.after_read(state);
         self.ended = progress == Progress::Ended;
         Some(given)
@@ -204,17 +210,18 @@ impl Subscriber {
             .shared
             .lock()
             .put_back(&mut self.cursor, outcome, seq);
-        self.seen = None;
+        self.seen = NOT_SEEN;
         self.ended = false;
     }
 
     /// Whether a read would give nothing; then the waker is registered for when that changes.
     pub(crate) fn poll_idle(&mut self, cx: &mut Context<'_>) -> bool {
-        self.seen.is_some_and(|seen| {
-            let shared = &self.hub.shared;
-            let list = list(&self.hub, &self.cursor);
-            list.register(&mut self.key, cx.waker(), shared.version(), seen)
-        })
+        if self.seen == NOT_SEEN {
+            return false;
+        }
+        let shared = &self.hub.shared;
+        let list = list(&self.hub, &self.cursor);
+        list.register(&mut self.key, cx.waker(), shared.version(), self.seen)
     }
 
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
@@ -246,12 +253,12 @@ impl Subscriber {
 
 /// The next mail that is due, of the member that reads.
 fn take_mail(state: &mut State, cursor: &Cursor) -> Option<Direct> {
-    let member = cursor.member.filter(|_| state.has_mail(cursor))?;
+    let member = cursor.member().filter(|_| state.has_mail(cursor))?;
     Some(state.take_mail(member, cursor.seq)?.direct)
 }
 
 fn list<'a>(hub: &'a Hub, cursor: &Cursor) -> &'a WaitList {
-    let index = cursor.member.map_or(cursor.key, |slot| slot.index);
+    let index = cursor.member().map_or(cursor.key, |slot| slot.index);
     hub.shared.list(index)
 }
 

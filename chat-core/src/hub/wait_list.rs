@@ -7,6 +7,7 @@
 
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use std::mem;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
@@ -15,8 +16,22 @@ use std::task::Waker;
 /// A waker's place in a list, valid until the list is next woken.
 #[derive(Debug)]
 pub(crate) struct WaitKey {
-    round: u64,
-    at: usize,
+    /// One more than `List::round`, so that a session has room for the key where it has none.
+    round: NonZeroU64,
+    at: u32,
+}
+
+impl WaitKey {
+    fn new(round: u64, at: usize) -> Self {
+        let at = u32::try_from(at).expect("fewer than 2^32 wakers at a time");
+        let round = NonZeroU64::MIN.saturating_add(round);
+        Self { round, at }
+    }
+
+    /// The place, if the list was not woken since.
+    fn at(&self, round: u64) -> Option<usize> {
+        (self.round.get() - 1 == round).then_some(self.at as usize)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -75,12 +90,12 @@ impl WaitList {
                 free,
                 ..
             } = &mut *list;
-            match key {
-                Some(key) if key.round == *round => {
-                    mem::swap(&mut wakers[key.at], &mut waker);
+            match key.as_ref().and_then(|key| key.at(*round)) {
+                Some(at) => {
+                    mem::swap(&mut wakers[at], &mut waker);
                     replaced = Some(waker);
                 }
-                _ => {
+                None => {
                     let at = free.pop().unwrap_or(wakers.len());
                     if at < wakers.len() {
                         mem::swap(&mut wakers[at], &mut waker);
@@ -89,7 +104,7 @@ impl WaitList {
                         wakers.push(waker);
                         replaced = None;
                     }
-                    *key = Some(WaitKey { round: *round, at });
+                    *key = Some(WaitKey::new(*round, at));
                 }
             }
         }
@@ -102,9 +117,9 @@ impl WaitList {
         let Some(key) = key else { return };
         let mut waker = Waker::noop().clone();
         let mut list = self.lock();
-        if key.round == list.round {
-            mem::swap(&mut list.wakers[key.at], &mut waker);
-            list.free.push(key.at);
+        if let Some(at) = key.at(list.round) {
+            mem::swap(&mut list.wakers[at], &mut waker);
+            list.free.push(at);
         }
         drop(list);
         drop(waker);

@@ -1,12 +1,9 @@
 //! The log's index: one small entry for each event, and their times.
 
 use crate::types::event::EventKind;
-use crate::types::ids::SlotId;
+use crate::types::ids::{MaybeSlot, SlotId};
 use crate::types::time::Timestamp;
 use std::collections::VecDeque;
-
-/// Slot index of an event that is about no member.
-const NO_MEMBER: u32 = u32::MAX;
 
 /// The length of a name takes this many bits of an entry, which is more than
 /// [`Name::MAX_ASSIGNED_CHARS`](crate::Name::MAX_ASSIGNED_CHARS) of four bytes; the kind has the rest.
@@ -17,8 +14,7 @@ const NAME_BITS: u32 = 11;
 pub(crate) struct Entry {
     /// The low bits of the offset of the line's end; enough, as the log is smaller than 4 GiB.
     end: u32,
-    slot: u32,
-    generation: u32,
+    member: MaybeSlot,
     kind_and_name: u16,
     /// Milliseconds since the event's base in [`Times`].
     millis: u16,
@@ -36,15 +32,9 @@ impl Entry {
             name_len < 1 << NAME_BITS,
             "a name has at most 64 characters"
         );
-        let none = SlotId {
-            index: NO_MEMBER,
-            generation: 0,
-        };
-        let SlotId { index, generation } = member.unwrap_or(none);
         Self {
             end: end as u32,
-            slot: index,
-            generation,
+            member: member.into(),
             kind_and_name: u16::from(kind.code()) << NAME_BITS | name_len as u16,
             millis,
         }
@@ -69,10 +59,7 @@ impl Entry {
     }
 
     pub(crate) fn member(self) -> Option<SlotId> {
-        (self.slot != NO_MEMBER).then_some(SlotId {
-            index: self.slot,
-            generation: self.generation,
-        })
+        self.member.get()
     }
 
     pub(crate) fn millis(self) -> u16 {

@@ -29,7 +29,7 @@ struct Zone {
 impl Zone {
     /// Whether a cursor that is counted here at `place` still has its credit.
     fn honours(&self, place: Place) -> bool {
-        place.credit.is_some_and(|waits| waits >= self.used_up)
+        place.credit > self.used_up
     }
 }
 
@@ -48,8 +48,8 @@ pub(crate) struct LagTracker {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     zone: u64,
-    /// The count of waits when it entered, `None` without credit.
-    credit: Option<u64>,
+    /// One more than the count of waits when it entered, 0 without credit.
+    credit: u64,
 }
 
 impl LagTracker {
@@ -73,7 +73,7 @@ impl LagTracker {
         self.cursors += 1;
         Place {
             zone: OVERRUN,
-            credit: None,
+            credit: 0,
         }
     }
 
@@ -176,7 +176,7 @@ impl LagTracker {
         }
         Place {
             zone,
-            credit: credit.then_some(self.waits),
+            credit: if credit { self.waits + 1 } else { 0 },
         }
     }
 

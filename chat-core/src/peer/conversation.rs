@@ -328,6 +328,8 @@ impl Conversation {
         if self.over {
             return;
         }
+        // So that the notice comes after the lines before the rejected one.
+        self.publish();
         self.received = true;
         self.send_notice(lines::line_refused(self.hub.config().max_text));
     }

@@ -1,6 +1,6 @@
 //! What a transport delivers: a peer's notices, its mail and its cursor in the log, as one stream.
 
-use super::shared::SessionShared;
+use super::shared::{LastWords, SessionShared};
 use crate::buffer;
 use crate::hub::Hub;
 use crate::hub::batch::Batch;
@@ -302,7 +302,8 @@ impl Feed {
         });
         let farewell = removed.into_iter().rev().find(|mail| mail.is_farewell);
         if let Some(farewell) = farewell {
-            self.shared.lock().farewell = Some(farewell.direct.text().into());
+            let text = farewell.direct.text().into();
+            self.shared.lock().last_words().farewell = Some(text);
         }
         if let Some(rest) = rest {
             self.keep_rest(rest);
@@ -317,9 +318,8 @@ impl Feed {
         let mut state = self.shared.lock();
         let reason = *state.ended.get_or_insert(reason);
         if !self.classic {
-            let own = state.goodbye.take();
-            let text = state.farewell.take();
-            let goodbye = own.map_or_else(|| lines::goodbye(reason, text.as_deref()), String::from);
+            let LastWords { goodbye, farewell } = state.take_last_words();
+            let goodbye = goodbye.unwrap_or_else(|| lines::goodbye(reason, farewell.as_deref()));
             state.outbox().push_last_notice(goodbye);
         }
         self.output = state.has_output();
@@ -334,7 +334,7 @@ fn copy_mail(
     out: &mut Vec<u8>,
     ends: &mut Vec<usize>,
 ) {
-    let mailbox = cursor.member.and_then(|id| state.mail(id));
+    let mailbox = cursor.member().and_then(|id| state.mail(id));
     for mail in mailbox.into_iter().flat_map(|all| all.due(cursor.seq)) {
         // The explanation of a removal is a part of the last words.
         if !classic && !mail.is_farewell {

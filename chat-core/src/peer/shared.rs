@@ -44,13 +44,20 @@ pub(crate) struct SessionState {
     pub(crate) id: Option<MemberId>,
     /// The reason of the end, once the session has ended.
     pub(crate) ended: Option<LeaveReason>,
-    /// The last notice, if it is not the one that belongs to the reason.
-    pub(crate) goodbye: Option<Box<str>>,
-    /// The text of the removal that ended the membership.
-    pub(crate) farewell: Option<Box<str>>,
+    /// `None` until the session ends.
+    last_words: Option<Box<LastWords>>,
     /// When the member last sent a line or joined; before it joins, when the peer connected.
     pub(crate) last_line: Instant,
     waker: Waker,
+}
+
+/// How the last notice of a session is made.
+#[derive(Debug, Default)]
+pub(crate) struct LastWords {
+    /// The notice, if it is not the one that belongs to the reason.
+    pub(crate) goodbye: Option<String>,
+    /// The text of the removal that ended the membership.
+    pub(crate) farewell: Option<String>,
 }
 
 /// Bytes for the peer that come before its mail and events: the rest of a line that it took a part
@@ -111,6 +118,16 @@ impl Outbox {
 }
 
 impl SessionState {
+    pub(crate) fn last_words(&mut self) -> &mut LastWords {
+        self.last_words.get_or_insert_default()
+    }
+
+    pub(crate) fn take_last_words(&mut self) -> LastWords {
+        self.last_words
+            .take()
+            .map_or_else(LastWords::default, |words| *words)
+    }
+
     /// Bytes for the peer alone, to append to.
     pub(crate) fn outbox(&mut self) -> &mut Outbox {
         self.outbox.get_or_insert_default()
@@ -142,8 +159,7 @@ impl SessionShared {
                 member: None,
                 id: None,
                 ended: None,
-                goodbye: None,
-                farewell: None,
+                last_words: None,
                 last_line: Instant::now(),
                 waker: Waker::noop().clone(),
             }),
@@ -221,7 +237,7 @@ impl SessionShared {
     /// times out while the hub closes is told that the hub closes.
     pub(crate) fn leave_with(&self, hub: &Hub, reason: LeaveReason, goodbye: Option<String>) {
         if self.leave(hub, reason) == reason {
-            self.lock().goodbye = goodbye.map(String::into_boxed_str);
+            self.lock().last_words().goodbye = goodbye;
         }
     }
 

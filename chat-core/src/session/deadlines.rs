@@ -35,10 +35,35 @@ pub(super) struct Deadlines {
     armed: Option<Instant>,
     /// Whether a deadline was noticed so late that the process must have been suspended.
     late: bool,
-    idle_timeout: Option<Duration>,
-    stall_timeout: Duration,
-    name_timeout: Duration,
-    linger: Duration,
+    idle_timeout: Timeout,
+    stall_timeout: Timeout,
+    name_timeout: Timeout,
+    linger: Timeout,
+}
+
+/// A time limit in nanoseconds, in half the size of a `Duration`; the greatest number is none.
+#[derive(Clone, Copy)]
+struct Timeout(u64);
+
+impl Timeout {
+    fn duration(self) -> Duration {
+        match self.0 {
+            u64::MAX => Duration::MAX,
+            nanos => Duration::from_nanos(nanos),
+        }
+    }
+
+    /// The deadline of what began at `start`, if there is a limit.
+    fn deadline(self, start: Instant) -> Option<Instant> {
+        let limit = Some(self.duration()).filter(|limit| *limit < Duration::MAX)?;
+        Some(later(start, limit))
+    }
+}
+
+impl From<Duration> for Timeout {
+    fn from(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
 }
 
 /// How far the delivery to the peer is.
@@ -57,16 +82,16 @@ impl Deadlines {
             delivery: Delivery::Current,
             armed: None,
             late: false,
-            idle_timeout: config.idle_timeout,
-            stall_timeout: config.stall_timeout,
-            name_timeout: config.name_timeout,
-            linger: config.linger,
+            idle_timeout: config.idle_timeout.unwrap_or(Duration::MAX).into(),
+            stall_timeout: config.stall_timeout.into(),
+            name_timeout: config.name_timeout.into(),
+            linger: config.linger.into(),
         }
     }
 
     /// Starts lingering: nothing more is delivered.
     pub(super) fn linger(&mut self) {
-        let lingers = later(Instant::now(), self.linger);
+        let lingers = later(Instant::now(), self.linger.duration());
         self.delivery = Delivery::Over { lingers };
     }
 
@@ -96,7 +121,7 @@ impl Deadlines {
 
     fn stalls(&self) -> Option<Instant> {
         match self.delivery {
-            Delivery::Stalled { since, .. } => Some(later(since, self.stall_timeout)),
+            Delivery::Stalled { since, .. } => self.stall_timeout.deadline(since),
             _ => None,
         }
     }
@@ -141,12 +166,12 @@ impl Deadlines {
                 return Verdict::Stalled;
             }
             if over(names_itself) {
-                let goodbye = lines::nameless(self.name_timeout);
+                let goodbye = lines::nameless(self.name_timeout.duration());
                 shared.leave_with(hub, LeaveReason::Nameless, Some(goodbye));
                 return Verdict::Left;
             }
             if over(talks) {
-                let goodbye = lines::idle(self.idle_timeout.unwrap_or_default());
+                let goodbye = lines::idle(self.idle_timeout.duration());
                 shared.leave_with(hub, LeaveReason::Idle, Some(goodbye));
                 return Verdict::Left;
             }
@@ -164,7 +189,7 @@ impl Deadlines {
         }
     }
 
-    /// The times by which the peer must have woken the question for its name, and by which it
+    /// The times by which the peer must have answered the question for its name, and by which it
     /// must have sent a line.
     fn of_member(&self, shared: &SessionShared) -> (Option<Instant>, Option<Instant>) {
         let state = shared.lock();
@@ -172,11 +197,8 @@ impl Deadlines {
             return (None, None);
         }
         match state.id {
-            None => (Some(later(state.last_line, self.name_timeout)), None),
-            Some(_) => {
-                let idle = self.idle_timeout;
-                (None, idle.map(|limit| later(state.last_line, limit)))
-            }
+            None => (self.name_timeout.deadline(state.last_line), None),
+            Some(_) => (None, self.idle_timeout.deadline(state.last_line)),
         }
     }
 }

@@ -15,15 +15,15 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::time::Sleep;
 
-/// Runs both halves to their end and returns the reason, unless the shared has an earlier one.
+/// Runs both halves to their end and returns the reason, unless the shared state has an earlier one.
 ///
-/// The receiving half and the timer register the cold waker, which goes by way of the shared, and
+/// The receiving half and the timer register the cold waker, which goes by way of the shared state, and
 /// are polled only when it was woken. The delivering half is polled at every wake-up: most come
 /// from the hub and are for this half. While its peer accepts no more bytes, it has a waker of its
 /// own instead, because each attempt would copy what is to be delivered.
 #[repr(C)]
 pub(crate) struct Driver {
-    /// The waker of the session's task that the shared has.
+    /// The waker of the task, as the shared state has it.
     task: Waker,
     /// Set while the peer accepts no more bytes.
     blocked: Option<Arc<WriteReadiness>>,

@@ -73,6 +73,7 @@ use crate::transport::{DeliverHalf, ReceiveHalf, Received, Transport};
 use crate::types::errors::JoinError;
 use crate::types::event::LeaveReason;
 use crate::types::name::Name;
+use crate::types::time::Timestamp;
 use driver::Driver;
 use std::future::poll_fn;
 use std::io;
@@ -269,7 +270,7 @@ impl Start {
         };
         let reason = shared.leave(hub, ended);
         shared.clear_waker();
-        let duration = session.started.elapsed();
+        let duration = hub.shared.now().since(session.started);
         session.conversation.log_end(reason, duration);
         opened.map(|()| reason)
     }
@@ -290,7 +291,7 @@ struct Session {
     meter: Option<Box<Meter>>,
     /// One more than the bytes that may still be discarded; 0 when the peer has sent more.
     discardable: usize,
-    started: Instant,
+    started: Timestamp,
 }
 
 impl Session {
@@ -315,11 +316,11 @@ impl Session {
             discardable: config.linger_bytes.saturating_add(1),
             feed: Feed::new(hub.clone(), shared.clone(), config.classic),
             driver: Driver::new(config, &shared),
+            started: hub.shared.now(),
             hub,
             shared,
             source,
             sink,
-            started: Instant::now(),
         })
     }
 }

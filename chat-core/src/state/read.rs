@@ -6,7 +6,7 @@ use super::mailbox::Mailbox;
 use crate::log::index::{Base, Entry};
 use crate::log::lag::Place;
 use crate::types::event::{Event, LeaveReason};
-use crate::types::ids::{MemberId, SlotId};
+use crate::types::ids::{MaybeSlot, MemberId, SlotId};
 use crate::types::position::{Resumed, Start};
 use std::ops::Range;
 
@@ -16,8 +16,7 @@ pub(crate) struct Cursor {
     /// The number of the next event that it is to be given.
     pub(crate) seq: u64,
     pub(crate) key: CursorKey,
-    /// The member that reads, if it is one.
-    pub(crate) member: Option<SlotId>,
+    member: MaybeSlot,
     place: Place,
     /// The state's `attention` when the member was last known to be here and to have no mail: as
     /// long as it has not changed, a read need not look at the member's slot.
@@ -58,6 +57,13 @@ pub(crate) enum Progress {
     Ended,
 }
 
+impl Cursor {
+    /// The member that reads, if it is one.
+    pub(crate) fn member(&self) -> Option<SlotId> {
+        self.member.get()
+    }
+}
+
 impl ReadOutcome {
     pub(crate) fn progress(&self) -> Progress {
         match (self.closed, self.caught_up) {
@@ -95,7 +101,7 @@ impl State {
         let cursor = Cursor {
             seq,
             key: self.cursors.add(seq, member.map(|id| id.index)),
-            member,
+            member: member.into(),
             place,
             attention: self.attention,
         };
@@ -135,7 +141,7 @@ impl State {
             mail.map_or(u64::MAX, |mail| mail.next_after(cursor.seq)),
         );
         let closed = self.closed_at.map(|end| (end, LeaveReason::Closed));
-        let left = match (cursor.attention == self.attention, cursor.member) {
+        let left = match (cursor.attention == self.attention, cursor.member()) {
             (false, Some(id)) => self.members.end(id),
             _ => None,
         };
@@ -210,7 +216,7 @@ impl State {
     /// How far a reader is that was given everything before its cursor.
     pub(crate) fn progress(&self, cursor: &Cursor) -> Progress {
         let here = |id| self.members.get(id).is_some();
-        let is_open = !self.is_closed() && cursor.member.is_none_or(here);
+        let is_open = !self.is_closed() && cursor.member().is_none_or(here);
         match is_open && cursor.seq == self.log.head() && !self.has_mail(cursor) {
             true => Progress::CaughtUp,
             false => Progress::More,
@@ -221,7 +227,7 @@ impl State {
         if cursor.attention == self.attention {
             return None;
         }
-        let mailbox = self.members.mailbox(cursor.member?)?;
+        let mailbox = self.members.mailbox(cursor.member()?)?;
         Some(mailbox).filter(|mailbox| !mailbox.is_empty())
     }
 

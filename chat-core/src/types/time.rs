@@ -29,6 +29,13 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The time that has passed since an earlier one.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
 /// Saturates at [`Timestamp::MAX`].
 impl Add<Duration> for Timestamp {
     type Output = Self;

@@ -53,10 +53,10 @@ enum Telnet {
 /// keeps nothing, so an idle peer costs no buffer.
 #[derive(Debug)]
 pub(crate) struct LineDecoder {
-    max_line: usize,
-    endless: usize,
+    max_line: u32,
+    endless: u32,
     /// Bytes received since the last line ending, those of telnet commands included.
-    unended: usize,
+    unended: u32,
     /// The unfinished line's data: at most `max_line` bytes, and a `\r` that may be part of its
     /// ending.
     kept: Vec<u8>,
@@ -80,9 +80,10 @@ impl LineDecoder {
     }
 
     pub(crate) fn with_limits(max_line: usize, endless: usize) -> Self {
+        let bounded = |limit| u32::try_from(limit).unwrap_or(u32::MAX);
         Self {
-            max_line,
-            endless,
+            max_line: bounded(max_line),
+            endless: bounded(endless),
             unended: 0,
             kept: Vec::new(),
             too_long: false,
@@ -161,7 +162,7 @@ impl LineDecoder {
             let tail = &run[start..end];
             start = end + 1;
             if self.unended == 0 {
-                if tail.len() >= self.endless {
+                if tail.len() >= self.endless as usize {
                     return Err(self.stop());
                 }
                 on_line(self.judge(tail));
@@ -192,6 +193,7 @@ impl LineDecoder {
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), Endless> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.unended = self.unended.saturating_add(bytes);
         if self.unended >= self.endless {
             return Err(self.stop());
@@ -206,7 +208,7 @@ impl LineDecoder {
             return Ok(());
         }
         let len = self.kept.len() + tail.len();
-        let most = self.max_line.saturating_add(1);
+        let most = self.max_line as usize + 1;
         if len > most {
             self.too_long = true;
             self.kept = Vec::new();
@@ -234,7 +236,7 @@ impl LineDecoder {
 
     fn judge<'a>(&self, line: &'a [u8]) -> Line<'a> {
         let text = line.strip_suffix(b"\r").unwrap_or(line);
-        if text.len() > self.max_line {
+        if text.len() > self.max_line as usize {
             Line::TooLong
         } else {
             Line::Text(text)

@@ -28,7 +28,8 @@ const AROUND: [char; 14] = [
 #[derive(Clone, Debug)]
 pub(crate) struct NameKeys {
     first: Arc<str>,
-    others: [Option<Arc<str>>; 2],
+    /// `None` if there are none, as for most names.
+    others: Option<Box<[Arc<str>]>>,
 }
 
 impl NameKeys {
@@ -40,7 +41,7 @@ impl NameKeys {
         if name.contains(':') {
             return Self {
                 first: name.clone(),
-                others: [None, None],
+                others: None,
             };
         }
         let seen = look(name);
@@ -50,9 +51,10 @@ impl NameKeys {
         let capitals = capitals
             .map(key)
             .filter(|key| *key != first && Some(key) != seen.as_ref());
+        let others: Box<[_]> = seen.into_iter().chain(capitals).map(Arc::from).collect();
         Self {
             first: first.into(),
-            others: [seen, capitals].map(|key| key.map(Arc::from)),
+            others: Some(others).filter(|others| !others.is_empty()),
         }
     }
 }
