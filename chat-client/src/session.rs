@@ -140,9 +140,7 @@ impl Session<'_> {
     /// Asks for the name, if there is one, and decides whether stdin waits for the server.
     fn open(&mut self, name: Option<&str>, now: Instant) {
         let limit = if let Some(name) = name {
-            // If this fails, the receiving thread reports the reason.
-            self.outgoing
-                .send(format!("/name {name}\n").as_bytes(), || {});
+            self.outgoing.send(&format!("/name {name}\n"));
             NAME_ANSWER
         } else if self.input == Input::Stream && !self.commands {
             GREETING
@@ -222,7 +220,7 @@ impl Session<'_> {
         let outcome = opening.push(bytes, &mut shown);
         if opening.needs_answer() {
             // An empty line takes the name that the server proposes.
-            self.outgoing.send(b"\n", || {});
+            self.outgoing.send("\n");
         }
         self.show(&shown)?;
         match outcome {

@@ -67,11 +67,23 @@ impl Outgoing {
         }
     }
 
-    /// Sends all of `bytes`, and calls `on_stall` each time that the write timeout passes without
-    /// progress. False if nothing more can be sent.
-    pub(crate) fn send(&self, mut bytes: &[u8], on_stall: impl Fn()) -> bool {
-        // Held while writing, so that `lost` never misses the error of a write.
+    /// Sends a line of the client itself. If that fails, a read reports the reason.
+    pub(crate) fn send(&self, line: &str) {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write(line.as_bytes(), &mut lost, || {});
+    }
+
+    /// Sends bytes of stdin, and calls `on_stall` each time that the write timeout passes without
+    /// progress. False if nothing more can be sent.
+    fn send_input(&self, bytes: &[u8], on_stall: impl Fn()) -> bool {
+        // Held while writing, so that `lost` misses neither an error nor the end of the write.
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = self.write(bytes, &mut lost, on_stall);
+        self.unsent.store(!sent, SeqCst);
+        sent
+    }
+
+    fn write(&self, mut bytes: &[u8], lost: &mut Option<io::Error>, on_stall: impl Fn()) -> bool {
         while !bytes.is_empty() {
             match (&*self.stream).write(bytes) {
                 Ok(0) => return false,
@@ -113,7 +125,7 @@ impl Outgoing {
         self.quits.load(SeqCst)
     }
 
-    /// Whether bytes were read from stdin and could not be sent, or not yet.
+    /// Whether bytes were read from stdin and are not sent. Exact after [`lost`](Self::lost).
     pub(crate) fn has_unsent(&self) -> bool {
         self.unsent.load(SeqCst)
     }
@@ -202,12 +214,10 @@ fn pump(outgoing: &Outgoing, slash: &Receiver<Slash>, events: &SyncSender<Event>
         wire.clear();
         let lines = encoder.encode(&buffer[..length], &mut wire);
         outgoing.add(lines, encoder.quits());
-        // Not `send`, which could wait for a session that waits for this thread.
-        let sent = outgoing.send(&wire, || drop(events.try_send(Event::Stalled)));
-        if !sent {
+        // `try_send`, because `send` could wait for a session that waits for this thread.
+        if !outgoing.send_input(&wire, || drop(events.try_send(Event::Stalled))) {
             return None;
         }
-        outgoing.unsent.store(false, SeqCst);
     }
 }
 

@@ -33,7 +33,7 @@ fn notice_after_last_line_exits_0() {
     client.input("hi\n");
     client.end_input();
     let mut peer = server.greet();
-    peer.expect("hi\n");
+    assert_eq!(peer.rest(), "hi\n");
     peer.send("bob: hi\n* server is going down\n");
     peer.hang_up();
     client
