@@ -73,10 +73,17 @@ impl Linger {
         }
     }
 
-    /// Whether the server has stalled, given that it has read nothing for the stall limit.
-    pub(crate) fn is_stalled(&self, now: Instant) -> bool {
+    /// The write timeout of the connection: a blocked write returns as often, as its system calls
+    /// report progress too late.
+    pub(crate) fn write_timeout(&self) -> Option<Duration> {
+        Some(self.stall_limit()? / 8)
+    }
+
+    /// Whether the server has stalled, if it has read nothing for `time`.
+    pub(crate) fn is_stalled(&self, time: Duration, now: Instant) -> bool {
         let silence = now.saturating_duration_since(self.last_heard);
-        self.stall_limit().is_some_and(|limit| silence >= limit)
+        self.stall_limit()
+            .is_some_and(|limit| time.min(silence) >= limit)
     }
 }
 
@@ -154,25 +161,28 @@ mod tests {
         fn needs_limit() {
             for limit in [None, Some(Limit::Off)] {
                 let (linger, start) = linger(limit);
-                assert_eq!(linger.stall_limit(), None, "{limit:?}");
-                assert!(!linger.is_stalled(start + 9 * SECOND), "{limit:?}");
+                assert_eq!(linger.write_timeout(), None, "{limit:?}");
+                let later = start + 9 * SECOND;
+                assert!(!linger.is_stalled(9 * SECOND, later), "{limit:?}");
             }
         }
 
         #[test]
-        fn is_silence_for_limit() {
+        fn needs_silence_and_blocked_write() {
             let (mut linger, start) = linger(Some(Limit::After(2 * SECOND)));
-            assert!(linger.is_stalled(start + 2 * SECOND));
+            assert!(!linger.is_stalled(SECOND, start + 2 * SECOND));
+            assert!(linger.is_stalled(2 * SECOND, start + 2 * SECOND));
             linger.heard(start + SECOND);
-            assert!(!linger.is_stalled(start + 2 * SECOND));
-            assert!(linger.is_stalled(start + 3 * SECOND));
+            assert!(!linger.is_stalled(2 * SECOND, start + 2 * SECOND));
+            assert!(linger.is_stalled(3 * SECOND, start + 3 * SECOND));
         }
 
         #[test]
         fn takes_at_least_second() {
             let (linger, start) = linger(Some(Limit::After(Duration::ZERO)));
-            assert!(!linger.is_stalled(start + SECOND / 2));
-            assert!(linger.is_stalled(start + SECOND));
+            assert!(!linger.is_stalled(SECOND / 2, start + SECOND / 2));
+            assert!(linger.is_stalled(SECOND, start + SECOND));
+            assert!(linger.write_timeout() > Some(Duration::ZERO));
         }
     }
 }

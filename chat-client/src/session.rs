@@ -34,7 +34,7 @@ const REASONS: u64 = 5;
 pub(crate) fn run(args: &Args, target: &Target) -> Result<(), Failure> {
     let now = Instant::now();
     let linger = Linger::new(args.linger, now);
-    let stream = connect(target, linger.stall_limit()).map_err(|reason| Cause::Connect {
+    let stream = connect(target, linger.write_timeout()).map_err(|reason| Cause::Connect {
         target: target.clone(),
         reason,
     })?;
@@ -83,11 +83,11 @@ pub(crate) fn run(args: &Args, target: &Target) -> Result<(), Failure> {
 }
 
 /// Tries each address of the name.
-fn connect(target: &Target, stall_limit: Option<Duration>) -> io::Result<TcpStream> {
+fn connect(target: &Target, write_timeout: Option<Duration>) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((target.host.as_str(), target.port))?;
     // A typed line is sent at once.
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(stall_limit)?;
+    stream.set_write_timeout(write_timeout)?;
     Ok(stream)
 }
 
@@ -159,8 +159,8 @@ impl Session<'_> {
                 Some(Event::InputFailed(reason)) => {
                     return Err(self.failure(Cause::Input(reason)));
                 }
-                Some(Event::Stalled) => {
-                    if self.linger.is_stalled(Instant::now()) {
+                Some(Event::Stalled(time)) => {
+                    if self.linger.is_stalled(time, Instant::now()) {
                         return self.conclude(End::Stalled);
                     }
                 }
@@ -370,7 +370,7 @@ impl Session<'_> {
                 self.unconfirmed() > self.confirmations.skipped()
             }
             true => !is_requested || self.unconfirmed() > 0,
-            // Nothing can be confirmed, but it is known what was not sent.
+            // Nothing can be confirmed, but the client knows what it has not sent.
             false => self.outgoing.has_unsent(),
         };
         if is_lost {
@@ -401,12 +401,12 @@ impl Session<'_> {
         }
     }
 
-    /// The number of lines that were sent and not answered, where answers are expected.
+    /// The number of lines that were sent and not answered. A server of another kind answers none.
     fn unconfirmed(&self) -> u64 {
-        if self.confirmations.is_greeted() {
-            self.confirmations.missing(self.outgoing.count())
-        } else {
+        if self.confirmations.is_foreign() {
             0
+        } else {
+            self.confirmations.missing(self.outgoing.count())
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::confirmations::Count;
 use crate::input::{Encoder, Slash};
@@ -34,8 +35,8 @@ pub(crate) enum Event {
     /// All of stdin is sent.
     InputEnded,
     InputFailed(io::Error),
-    /// The server has read nothing for the stall limit.
-    Stalled,
+    /// The server has read nothing for this long.
+    Stalled(Duration),
     /// The reader of stdout is gone.
     OutputClosed,
 }
@@ -70,12 +71,12 @@ impl Outgoing {
     /// Sends a line of the client itself. If that fails, a read reports the reason.
     pub(crate) fn send(&self, line: &str) {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write(line.as_bytes(), &mut lost, || {});
+        self.write(line.as_bytes(), &mut lost, |_| {});
     }
 
-    /// Sends bytes of stdin, and calls `on_stall` each time that the write timeout passes without
+    /// Sends bytes of stdin. Calls `on_stall` at each write timeout, with the time since the last
     /// progress. False if nothing more can be sent.
-    fn send_input(&self, bytes: &[u8], on_stall: impl Fn()) -> bool {
+    fn send_input(&self, bytes: &[u8], on_stall: impl Fn(Duration)) -> bool {
         // Held while writing, so that `lost` misses neither an error nor the end of the write.
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = self.write(bytes, &mut lost, on_stall);
@@ -83,13 +84,22 @@ impl Outgoing {
         sent
     }
 
-    fn write(&self, mut bytes: &[u8], lost: &mut Option<io::Error>, on_stall: impl Fn()) -> bool {
+    fn write(
+        &self,
+        mut bytes: &[u8],
+        lost: &mut Option<io::Error>,
+        on_stall: impl Fn(Duration),
+    ) -> bool {
+        let mut progress = Instant::now();
         while !bytes.is_empty() {
             match (&*self.stream).write(bytes) {
                 Ok(0) => return false,
-                Ok(length) => bytes = &bytes[length..],
+                Ok(length) => {
+                    bytes = &bytes[length..];
+                    progress = Instant::now();
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == WRITE_TIMEOUT => on_stall(),
+                Err(error) if error.kind() == WRITE_TIMEOUT => on_stall(progress.elapsed()),
                 Err(error) => {
                     // The server has closed, which a read reports after the server's last lines.
                     if error.kind() != ErrorKind::BrokenPipe {
@@ -215,7 +225,8 @@ fn pump(outgoing: &Outgoing, slash: &Receiver<Slash>, events: &SyncSender<Event>
         let lines = encoder.encode(&buffer[..length], &mut wire);
         outgoing.add(lines, encoder.quits());
         // `try_send`, because `send` could wait for a session that waits for this thread.
-        if !outgoing.send_input(&wire, || drop(events.try_send(Event::Stalled))) {
+        let on_stall = |time| drop(events.try_send(Event::Stalled(time)));
+        if !outgoing.send_input(&wire, on_stall) {
             return None;
         }
     }

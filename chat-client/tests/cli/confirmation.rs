@@ -264,7 +264,7 @@ fn empty_stdin_exits_0() {
 }
 
 #[test]
-fn server_without_greeting_confirms_nothing() {
+fn foreign_server_need_not_confirm() {
     let server = Server::new();
     let mut client = server.client(&["-q", "0"]);
     client.input("hi\n");
@@ -274,6 +274,20 @@ fn server_without_greeting_confirms_nothing() {
     assert_eq!(peer.rest(), "hi\n");
     let ended = client.end();
     assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+}
+
+#[test]
+fn silent_server_confirms_nothing() {
+    let server = Server::new();
+    let mut client = server.client(&["-q", "0"]);
+    client.input("hi\n");
+    client.end_input();
+    let _peer = server.accept();
+    let expected = format!(
+        "chat-client: gave up waiting for {}; 1 of 1 line unconfirmed\n",
+        server.address()
+    );
+    client.end().with_exactly(1, &expected);
 }
 
 #[test]

@@ -75,11 +75,12 @@ fn stdin_waits_for_greeting() {
 #[test]
 fn silent_server_gets_stdin_anyway() {
     let server = Server::new();
-    let mut client = server.client(&["-q", "0"]);
+    let mut client = server.client(&[]);
     client.input("one\n/two\n");
     client.end_input();
     let mut peer = server.accept();
     assert_eq!(peer.rest(), "one\n//two\n");
+    peer.hang_up();
     client.end().cleanly_with("");
 }
 
