@@ -24,6 +24,7 @@ pub(crate) struct Encoder {
     slash: Slash,
     /// The first bytes of the current line.
     head: Vec<u8>,
+    beginning: Beginning,
     quits: bool,
 }
 
@@ -32,6 +33,7 @@ impl Encoder {
         Self {
             slash,
             head: Vec::with_capacity(HEAD),
+            beginning: Beginning::default(),
             quits: false,
         }
     }
@@ -45,8 +47,8 @@ impl Encoder {
                 self.end_line(&mut count);
                 continue;
             }
-            let begins = self.head.is_empty() && byte == b'/';
-            if self.slash == Slash::Escaped && (begins || byte == TELNET) {
+            let is_command = self.beginning.is_slash(byte);
+            if self.slash == Slash::Escaped && (is_command || byte == TELNET) {
                 wire.push(byte);
             }
             if self.head.len() < HEAD {
@@ -82,6 +84,39 @@ impl Encoder {
             count.texts += 1;
         }
         self.head.clear();
+        self.beginning = Beginning::default();
+    }
+}
+
+/// The state of a line of which the server has removed all characters so far. It removes controls,
+/// line separators and bidi controls before it looks for a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Beginning {
+    #[default]
+    Empty,
+    /// In a character that begins with this byte.
+    Two(u8),
+    /// In a character that begins with `E2` and this byte.
+    Three(u8),
+    /// A character was not removed.
+    Over,
+}
+
+impl Beginning {
+    /// Whether `byte`, the next one of the line, is a slash at the beginning of the server's text.
+    fn is_slash(&mut self, byte: u8) -> bool {
+        let before = *self;
+        *self = match (before, byte) {
+            (Self::Empty, 0..=0x08 | 0x0b..=0x1f | 0x7f) => Self::Empty,
+            (Self::Empty, 0xc2 | 0xe2) => Self::Two(byte),
+            // U+0080 to U+009F
+            (Self::Two(0xc2), 0x80..=0x9f) => Self::Empty,
+            (Self::Two(0xe2), 0x80 | 0x81) => Self::Three(byte),
+            // U+2028 to U+202E, U+2066 to U+2069
+            (Self::Three(0x80), 0xa8..=0xae) | (Self::Three(0x81), 0xa6..=0xa9) => Self::Empty,
+            _ => Self::Over,
+        };
+        before == Self::Empty && byte == b'/'
     }
 }
 
@@ -118,6 +153,24 @@ mod tests {
         fn slash_is_doubled_at_beginning() {
             let (wire, ..) = encode(Slash::Escaped, b"/a\nb/c\n//d\n\n/");
             assert_eq!(wire, b"//a\nb/c\n///d\n\n//");
+        }
+
+        #[test]
+        fn slash_is_doubled_after_removed_characters() {
+            let removed = "\0\r\x1f\x7f\u{80}\u{9f}\u{2028}\u{202e}\u{2066}\u{2069}";
+            for c in removed.chars() {
+                let (wire, ..) = encode(Slash::Escaped, format!("{c}{removed}/x/").as_bytes());
+                assert_eq!(wire, format!("{c}{removed}//x/").as_bytes(), "{c:?}");
+            }
+            let kept = "a\t \u{a0}\u{2027}\u{202f}\u{2065}\u{206a}\u{e9}\u{1f980}";
+            for c in kept.chars() {
+                let line = format!("\r{c}/x");
+                let (wire, ..) = encode(Slash::Escaped, line.as_bytes());
+                assert_eq!(wire, line.as_bytes(), "{c:?}");
+            }
+            for line in [&b"\xe2\x80/x"[..], b"\xe2/x", b"\xc2/x", b"\x80/x"] {
+                assert_eq!(encode(Slash::Escaped, line).0, line);
+            }
         }
 
         #[test]

@@ -2,10 +2,12 @@
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroU32;
 use std::thread;
 use std::time::Duration;
 
-use chat_core::{Hub, HubConfig, session::Naming};
+use chat_core::session::{Naming, Rate};
+use chat_core::{Hub, HubConfig};
 use chat_server::{ServerConfig, TcpListeners, serve};
 use tokio::runtime::{Builder, Runtime};
 
@@ -124,6 +126,19 @@ fn invalid_bytes_are_published() {
 }
 
 #[test]
+fn slash_after_removed_bytes_is_published() {
+    let server = ChatServer::new(ServerConfig::default());
+    server
+        .send(
+            &["--send-only"],
+            "\r/quit\n\0\x7f/x\n\u{202e}\u{9b}\u{2069}/x\n\u{e9}/x\n\u{2027}/x\n",
+        )
+        .end()
+        .cleanly_with("");
+    assert_eq!(server.hub.stats().published, 5);
+}
+
+#[test]
 fn unknown_command_exits_3() {
     let server = ChatServer::new(ServerConfig::default());
     let ended = server
@@ -185,6 +200,27 @@ fn classic_server_publishes_text() {
         .end()
         .cleanly_with("");
     assert_eq!(server.hub.stats().published, 3);
+}
+
+#[test]
+fn slow_server_needs_time() {
+    let mut rate = Rate::default();
+    rate.lines = NonZeroU32::new(1).unwrap();
+    rate.burst = NonZeroU32::new(33).unwrap();
+    let mut config = ServerConfig::default();
+    config.session.rate = Some(rate);
+    let server = ChatServer::new(config);
+    let ended = server
+        .send(&["--send-only", "-q", "200ms"], "hi\n".repeat(60))
+        .end();
+    assert!(
+        ended.stderr.contains(" of 60 lines unconfirmed"),
+        "{ended:?}"
+    );
+    let complaint = format!("chat-client: gave up waiting for {}; ", server.address);
+    ended.with(1, &complaint);
+    let lines = "hi\n".repeat(34);
+    server.send(&["--send-only"], lines).end().cleanly_with("");
 }
 
 #[test]
