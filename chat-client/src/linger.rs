@@ -23,7 +23,7 @@ pub(crate) struct Linger {
     last_heard: Instant,
     /// None before the end of the input, without a limit, and beyond the range of the clock.
     deadline: Option<Instant>,
-    /// Is not renewed by output.
+    /// The end, if the input does not end before.
     latest: Option<Instant>,
 }
 
@@ -39,6 +39,7 @@ impl Linger {
 
     /// The input has ended.
     pub(crate) fn input_ended(&mut self, now: Instant) {
+        self.latest = None;
         let time = match self.limit {
             Some(Limit::Off) => return,
             Some(Limit::After(time)) => time,
@@ -55,14 +56,14 @@ impl Linger {
         }
     }
 
-    /// Ends the session after `time` at the latest.
+    /// Ends the session after `time` unless the input has ended by then.
     pub(crate) fn shorten(&mut self, now: Instant, time: Duration) {
         self.latest = now.checked_add(time);
     }
 
     /// The end of the session, unless the server closes before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.deadline, self.latest].into_iter().flatten().min()
+        self.deadline.or(self.latest)
     }
 
     /// The time after which a server counts as stalled if it reads and sends nothing.
@@ -146,11 +147,16 @@ mod tests {
             linger.shorten(start, 2 * SECOND);
             linger.heard(start + SECOND);
             assert_eq!(linger.deadline(), Some(start + 2 * SECOND));
+        }
+
+        #[test]
+        fn end_of_input_outranks_shortened() {
+            let (mut linger, start) = linger(None);
+            linger.shorten(start, 2 * SECOND);
             linger.input_ended(start);
-            linger.heard(start + SECOND);
-            assert_eq!(linger.deadline(), Some(start + 2 * SECOND));
-            linger.shorten(start, 9 * SECOND);
-            assert_eq!(linger.deadline(), Some(start + 6 * SECOND));
+            assert_eq!(linger.deadline(), Some(start + 5 * SECOND));
+            linger.shorten(start, 2 * SECOND);
+            assert_eq!(linger.deadline(), Some(start + 5 * SECOND));
         }
     }
 

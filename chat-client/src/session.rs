@@ -1,5 +1,7 @@
 //! One session: connects, takes the name, then runs both directions to their end.
 
+mod ending;
+
 use std::io::{self, ErrorKind, IsTerminal};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::args::{Args, Target};
 use crate::confirmations::Confirmations;
-use crate::error::{Cause, Failure, Left, Lines};
+use crate::error::{Cause, Failure};
 use crate::input::Slash;
 use crate::linger::Linger;
 use crate::opening::{Opening, Outcome};
@@ -132,7 +134,7 @@ struct Session<'a> {
     opening: Option<(Opening, Instant)>,
     confirmations: Confirmations,
     linger: Linger,
-    /// The reader of stdout is gone, and nothing else is worth waiting for.
+    /// The reader of stdout is gone.
     abandoned: bool,
 }
 
@@ -151,7 +153,7 @@ impl Session<'_> {
     }
 
     fn talk(&mut self) -> Result<(), Failure> {
-        while !self.abandoned {
+        while !self.abandoned || self.input == Input::Stream {
             match self.next() {
                 Some(Event::Received(bytes)) => self.received(&bytes)?,
                 Some(Event::ServerClosed) => return self.conclude(End::Closed),
@@ -264,15 +266,20 @@ impl Session<'_> {
         self.show_held()?;
         self.opening = None;
         self.send_stdin(slash);
+        self.expect_input_end();
         Ok(())
     }
 
+    /// The reader of stdout is gone. A typed session ends; the lines of a finished program are
+    /// still sent, and are about to end.
     fn output_closed(&mut self) {
         self.output = Output::nowhere();
-        if self.input != Input::Stream {
-            self.abandoned = true;
-        } else if !self.outgoing.has_ended() {
-            // Stdin of a finished program is about to end, and its lines are to be sent.
+        self.abandoned = true;
+        self.expect_input_end();
+    }
+
+    fn expect_input_end(&mut self) {
+        if self.abandoned && !self.outgoing.has_ended() {
             self.linger.shorten(Instant::now(), INPUT_END);
         }
     }
@@ -313,123 +320,5 @@ impl Session<'_> {
     fn warn(&mut self, message: &str) {
         self.output.end_line();
         complain(message);
-    }
-
-    /// The result of a session after its end.
-    fn conclude(&mut self, end: End) -> Result<(), Failure> {
-        let before = self.confirmations.refused();
-        let mut refusals = Vec::new();
-        self.confirmations
-            .finish(self.outgoing.count(), &mut refusals);
-        self.show_held()?;
-        self.finish_output()?;
-        self.report(before, &refusals);
-        let cause = match end {
-            End::Closed => self.closed(),
-            End::Lost(reason) => Some(self.lost(reason)),
-            End::Stalled => self.linger.stall_limit().map(|time| Cause::Stalled {
-                target: self.target.clone(),
-                time,
-            }),
-            End::Left => (self.unconfirmed() > 0).then(|| Cause::GaveUp {
-                target: self.target.clone(),
-            }),
-        };
-        let refused = self.confirmations.refused() > 0;
-        let cause = cause.or_else(|| refused.then_some(Cause::LinesRefused));
-        cause.map_or(Ok(()), |cause| Err(self.failure(cause)))
-    }
-
-    /// The reason why an orderly end of the server's side is a failure, if it is one.
-    fn closed(&mut self) -> Option<Cause> {
-        if let Some(reason) = self.outgoing.lost() {
-            return Some(self.lost(reason));
-        }
-        if self.opening.is_some() {
-            self.wait_for_input();
-        }
-        let target = self.target.clone();
-        let notice = self.confirmations.notice().map(str::to_owned);
-        let seen = self.output.shows_notices();
-        let is_greeted = self.confirmations.is_greeted();
-        if !is_greeted && !self.confirmations.is_foreign() && notice.is_some() {
-            let notice = notice.filter(|_| !seen);
-            return Some(Cause::EntryRefused { target, notice });
-        }
-        if let Some((opening, _)) = &self.opening
-            && opening.wants_name()
-        {
-            return Some(Cause::Unanswered { target });
-        }
-        let goodbye = self.confirmations.goodbye().map(str::to_owned);
-        let has_quit = self.outgoing.quits() && goodbye.is_some();
-        let is_requested = has_quit || self.input == Input::None || self.outgoing.has_ended();
-        let is_lost = match is_greeted {
-            // The server leaves a member that has ended its input, after all that it sent.
-            true if is_requested && goodbye.is_none() => {
-                self.unconfirmed() > self.confirmations.skipped()
-            }
-            true => !is_requested || self.unconfirmed() > 0,
-            // Nothing can be confirmed, but the client knows what it has not sent.
-            false => self.outgoing.has_unsent(),
-        };
-        if is_lost {
-            let notice = notice.filter(|_| !seen);
-            return Some(Cause::Ended { target, notice });
-        }
-        if let Some(goodbye) = goodbye.filter(|_| !has_quit && !seen) {
-            self.warn(&goodbye);
-        }
-        None
-    }
-
-    /// Finds out whether stdin holds anything, when the server has closed before it was sent.
-    fn wait_for_input(&mut self) {
-        let deadline = Instant::now() + INPUT_END;
-        while self.input == Input::Stream
-            && !self.has_begun
-            && let Some(event) = self.next_before(Some(deadline))
-        {
-            self.has_begun = matches!(event, Event::InputBegun);
-        }
-    }
-
-    fn lost(&self, reason: io::Error) -> Cause {
-        Cause::Lost {
-            target: self.target.clone(),
-            reason,
-        }
-    }
-
-    /// The number of lines that were sent and not answered. A server of another kind answers none.
-    fn unconfirmed(&self) -> u64 {
-        if self.confirmations.is_foreign() {
-            0
-        } else {
-            self.confirmations.missing(self.outgoing.count())
-        }
-    }
-
-    fn failure(&self, cause: Cause) -> Failure {
-        // Missing lines are the cause, unless messages were skipped.
-        let unconfirmed = match cause {
-            Cause::LinesRefused => 0,
-            _ => self.unconfirmed(),
-        };
-        let left = match cause {
-            Cause::Input(_) | Cause::LinesRefused => Left::Nothing,
-            _ if self.input != Input::Stream || self.outgoing.has_ended() => Left::Nothing,
-            _ if self.opening.is_some() => Left::All,
-            _ => Left::Rest,
-        };
-        Failure {
-            cause,
-            lines: Lines {
-                sent: self.outgoing.count().total(),
-                unconfirmed,
-                refused: self.confirmations.refused(),
-                left,
-            },
-        }
     }
 }

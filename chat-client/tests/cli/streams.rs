@@ -129,6 +129,22 @@ fn closed_stdout_loses_no_input() {
 }
 
 #[test]
+fn closed_stdout_outlasts_silence() {
+    let server = Server::new();
+    let (reader, writer) = io::pipe().unwrap();
+    let mut command = server.command(&[]);
+    command.stdout(writer);
+    let mut client = Client::start(command);
+    client.input("hi\n");
+    client.end_input();
+    drop(reader);
+    let mut peer = server.accept();
+    assert_eq!(peer.rest(), "hi\n");
+    peer.hang_up();
+    client.end().cleanly_with("");
+}
+
+#[test]
 fn send_only_discards_output() {
     let server = Server::new();
     let mut client = server.client(&["--send-only"]);
