@@ -22,28 +22,34 @@ Examples:
                                            only listen
   echo /who | chat-client --commands       send a command
 
-Input: a typed line that begins with / is a command, as /help explains. A line of a pipe or a
-file is text: its / is sent as //, which publishes it, unless --commands is given or the server
-is no chat server. Such input waits for the greeting of the server (at most 2 s) and, with -n,
-for the name (at most 5 s): if the server refuses either, nothing is published.
+Input: A typed line that begins with / is a command; /help lists them. A line of a pipe or a file \
+is text: its / is sent as //, which a chat server publishes as /. --commands turns that off (also \
+for a server without commands). Such input waits for the server's greeting (at most 2 s) and, with \
+-n, for the name (at most 5 s). If the server refuses entry or the name, nothing is published. If \
+it asks for a name and there is no -n, the client takes the name that the server proposes.
 
-Confirmation: a line is accepted when the server sends it back under the client's name. After the
-end of stdin, the client waits for its last line, and for the server to close. Where the server
-reports `* N messages skipped`, because this client reads too slowly, N missing lines count as
-accepted if the server then closes in good order. A server that does not greet with `You are NAME`
-confirms nothing; the client then leaves it as -q says.
+Confirmation: A line is accepted when it comes back under the client's own name. After the end of \
+stdin, the client waits for its last line and for the server to close. If the server reports \
+`* N messages skipped`, because the client reads too slowly, N missing lines count as accepted, \
+provided that the server then closes in good order. A server of another kind, which does not greet \
+with `You are NAME`, need not confirm anything.
 
-Output: a pipe or a file gets all bytes unchanged. On a terminal, control characters are spelled
-out, and the rows that continue a line are indented by 4 columns, so that no text looks like
-another line. Refusals and the reason of an unrequested end are on stderr, too.
+Time limits: Without -q, the client leaves when the server has been silent for 5 s after the end \
+of stdin. With -q, it leaves after that time, even if the server still sends. Before the end of stdin, \
+-q (at least 1 s) limits the time in which the server neither reads nor sends while there is more \
+to send.
+
+Output: A pipe or a file gets all bytes unchanged. On a terminal, control characters are spelled \
+out, and the rows that continue a line are indented by 4 columns, so that no text looks like a \
+line of its own. Refusals and the reason of an unrequested end are on stderr, too.
 
 Exit codes:
-  0    the server accepted every line of stdin, and the session ended as requested: after the end
-       of stdin, by /quit, or, with --recv-only, when the server closed
-  1    lost: no connection, a broken one, a session that the server ended, or a line that did not
-       come back in time
+  0    the server accepted every line of stdin, and the session ended as requested:
+       after the end of stdin, by /quit or, with --recv-only, when the server closed
+  1    lost: no connection, a broken one, a session that the server ended,
+       or a line that did not come back in time
   2    bad usage
-  3    refused: the name, a line, or entry (the server is full, for example)
+  3    refused: entry (the server is full, for example), the name, or a line
   130  interrupted";
 
 /// A netcat-like client of a chat hub: sends the lines of stdin, shows those of all members
@@ -62,13 +68,11 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME", value_parser = parse_name)]
     pub(crate) name: Option<String>,
 
-    /// Leave at most this long after the end of stdin, and also if the server reads and sends
-    /// nothing for as long (at least 1 s) while there is more to send: 2, 2s, 500ms or off
-    /// [default: when the server is silent for 5s after the end of stdin]
+    /// Time for the server after the end of stdin: 2, 2s, 500ms or off [default: 5s of silence]
     #[arg(short = 'q', value_name = "TIME", value_parser = parse_limit)]
     pub(crate) linger: Option<Limit>,
 
-    /// Treat lines of a pipe or a file that begin with / as commands
+    /// Send lines of a pipe or a file as they are: those that begin with / are commands
     #[arg(long, conflicts_with = "recv_only")]
     pub(crate) commands: bool,
 

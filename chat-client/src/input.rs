@@ -1,4 +1,4 @@
-//! Translates stdin into what the server is sent, and counts its lines.
+//! Translates stdin for the server, and counts its lines.
 
 use crate::confirmations::Count;
 

@@ -1,7 +1,7 @@
 //! The threads, each of which waits for one thing, and the channel in which they report it.
 //!
 //! There is no runtime: a read of stdin cannot be cancelled, and need not be. The process ends when
-//! `main` returns, whatever the threads wait for.
+//! `main` returns, also while threads wait.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

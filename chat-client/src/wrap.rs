@@ -239,7 +239,8 @@ mod tests {
 
         #[test]
         fn split_changes_nothing() {
-            let text = "alice: hi\tthere \u{4e00}\u{4e01}\u{4e02} e\u{301}e\u{301} and on it goes\nbob: x\n";
+            let text =
+                "alice: hi\tthere \u{4e00}\u{4e01}\u{4e02} e\u{301}e\u{301} and so on\nbob: x\n";
             let expected = wrap(text, 12);
             for split in (0..=text.len()).filter(|&split| text.is_char_boundary(split)) {
                 let mut wrapper = Wrapper::default();

@@ -119,7 +119,7 @@ fn shutdown_counts_unconfirmed_lines() {
 
 #[test]
 fn time_limit_counts_unconfirmed_lines() {
-    let (server, client, mut peer) = sent(&["-q", "0.2", "--send-only"], &lines(60));
+    let (server, client, mut peer) = sent(&["-q", "2", "--send-only"], &lines(60));
     peer.send(echoes(33));
     let expected = format!(
         "chat-client: gave up waiting for {}; 27 of 60 lines unconfirmed\n",
@@ -130,7 +130,7 @@ fn time_limit_counts_unconfirmed_lines() {
 
 #[test]
 fn confirmed_lines_pass_time_limit() {
-    let (_server, client, mut peer) = sent(&["-q", "0.2", "--send-only"], &lines(3));
+    let (_server, client, mut peer) = sent(&["-q", "2", "--send-only"], &lines(3));
     peer.send(echoes(3));
     client.end().cleanly_with("");
 }

@@ -214,7 +214,8 @@ fn shared_pipe_breaks_unfinished_line() {
     assert_eq!(client.end().code, Some(1));
     let output = io::read_to_string(reader).unwrap();
     let expected = format!(
-        "You are bob\ncarol: half a li\nchat-client: {} closed the connection; stdin not read to its end\n",
+        "You are bob\ncarol: half a li\nchat-client: {} closed the connection; \
+         stdin not read to its end\n",
         server.address()
     );
     assert_eq!(output, expected);

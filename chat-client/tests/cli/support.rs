@@ -23,7 +23,7 @@ pub(crate) fn in_time<T: Send + 'static>(
         .unwrap_or_else(|error| panic!("{subject}: {error}"))
 }
 
-/// A listener that does only what its test tells it to.
+/// A listener under the control of its test.
 pub(crate) struct Server {
     listener: TcpListener,
 }

@@ -16,14 +16,11 @@ fn terminal() -> (Screen, File) {
     unlockpt(&user).unwrap();
     let name = ptsname(&user, Vec::new()).unwrap();
     let program = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-    // Neither `\r\n` for `\n` nor an echo of typed text: the screen is what the client wrote.
+    // Neither `\r\n` for `\n` nor an echo of typed text: the screen shows the client's own bytes.
     let mut attributes = tcgetattr(&program).unwrap();
     attributes.make_raw();
     tcsetattr(&program, OptionalActions::Now, &attributes).unwrap();
-    let screen = Screen {
-        user: user.into(),
-        seen: String::new(),
-    };
+    let screen = Screen { user: user.into() };
     screen.resize(80);
     (screen, program.into())
 }
@@ -31,7 +28,6 @@ fn terminal() -> (Screen, File) {
 /// The side of a terminal's user.
 struct Screen {
     user: File,
-    seen: String,
 }
 
 impl Screen {
@@ -49,7 +45,7 @@ impl Screen {
         self.user.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Waits until the screen shows `expected` after what was expected before.
+    /// Waits until the screen shows `expected` after all that was expected before.
     #[track_caller]
     fn expect(&mut self, expected: &str) {
         let mut user = self.user.try_clone().unwrap();
@@ -59,7 +55,6 @@ impl Screen {
             user.read_exact(&mut bytes).map(|()| bytes)
         });
         assert_eq!(String::from_utf8_lossy(&shown.unwrap()), expected);
-        self.seen.push_str(expected);
     }
 }
 

@@ -18,7 +18,7 @@ fn silence_ends_session_by_default() {
 #[test]
 fn talking_server_does_not_extend_it() {
     let server = Server::new();
-    let mut client = server.client(&["-q", "200ms"]);
+    let mut client = server.client(&["-q", "2000ms"]);
     client.input("hi\n");
     client.end_input();
     let mut peer = server.greet();
