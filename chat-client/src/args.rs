@@ -1,4 +1,4 @@
-//! What the command line may say, and what it means.
+//! The command line.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -7,34 +7,60 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+use crate::linger::Limit;
+
 const DEFAULT_PORT: u16 = 8000;
 
-const EXAMPLES: &str = "\
+const AFTER_HELP: &str = "\
 Examples:
-  chat-client                              talk on localhost:8000
-  chat-client -n alice chat.example 9000   the same elsewhere, under a name
+  chat-client                              chat on localhost:8000
+  chat-client -n alice chat.example 9000   the same elsewhere, with a name
   chat-client '[::1]:8000'                 an IPv6 address; `::1 8000` works too
   echo 'build is green' | chat-client -n ci --send-only
-                                           say one thing and leave
+                                           send one line and leave
   chat-client --recv-only | grep --line-buffered alice
                                            only listen
-  echo /who | chat-client -q 2             ask, and wait at most 2 s for the answer
+  echo /who | chat-client --commands       send a command
 
-With -n, stdin is sent only once the server took the name: a refusal publishes nothing.
-On a terminal, control characters that the server sends are shown, not obeyed; into a pipe
-or a file every byte goes as it came.
+Input: A typed line that begins with / is a command; /help lists them. A line of a pipe or a file \
+is text: its / is sent as //, which a chat server publishes as /. --commands turns that off (also \
+for a server without commands). Such input waits for the server's greeting (at most 2 s) and, with \
+-n, for the name (at most 5 s). If the server refuses entry or the name, nothing is published. If \
+it asks for a name and there is no -n, the client takes the name that the server proposes.
 
-Exit codes: 0 all went well, 1 connection trouble, 2 bad usage, 3 name refused, 130 interrupted.";
+Confirmation: A line is accepted when it comes back under the client's own name. After the end of \
+stdin, the client waits for its last line and for the server to close. If the server reports \
+`* N messages skipped`, because the client reads too slowly, N missing lines count as accepted, \
+provided that the server then closes in good order. A server of another kind, which does not greet \
+with `You are NAME`, need not confirm anything.
 
-/// netcat for a chat hub: sends the lines of stdin, shows the lines of everyone
+Time limits: Without -q, the client leaves when the server has been silent for 5 s after the end \
+of stdin. With -q, it leaves after that time, even if the server still sends. Before the end of stdin, \
+-q (at least 1 s) limits the time in which the server neither reads nor sends while there is more \
+to send.
+
+Output: A pipe or a file gets all bytes unchanged. On a terminal, control characters are spelled \
+out, and the rows that continue a line are indented by 4 columns, so that no text looks like a \
+line of its own. Refusals and the reason of an unrequested end are on stderr, too.
+
+Exit codes:
+  0    the server accepted every line of stdin, and the session ended as requested:
+       after the end of stdin, by /quit or, with --recv-only, when the server closed
+  1    lost: no connection, a broken one, a session that the server ended,
+       or a line that did not come back in time
+  2    bad usage
+  3    refused: entry (the server is full, for example), the name, or a line
+  130  interrupted";
+
+/// A netcat-like client of a chat hub: sends the lines of stdin, shows those of all members
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Server: a name or an address
     #[arg(value_name = "HOST[:PORT]", default_value = "localhost", value_parser = parse_host)]
     host: Host,
 
-    /// Port, if it is not given with the host [default: 8000]
+    /// Port, unless it is given with the host [default: 8000]
     #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
@@ -42,21 +68,29 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME", value_parser = parse_name)]
     pub(crate) name: Option<String>,
 
-    /// Leave at most SECS after the end of stdin [default: after 5 s without a line]
-    #[arg(short = 'q', value_name = "SECS", value_parser = parse_seconds)]
-    pub(crate) linger: Option<Duration>,
+    /// Time for the server after the end of stdin: 2, 2s, 500ms or off [default: 5s of silence]
+    #[arg(short = 'q', value_name = "TIME", value_parser = parse_limit)]
+    pub(crate) linger: Option<Limit>,
 
-    /// Print nothing of what is received
+    /// Send lines of a pipe or a file as they are: those that begin with / are commands
+    #[arg(long, conflicts_with = "recv_only")]
+    pub(crate) commands: bool,
+
+    /// Show nothing of what the server sends
     #[arg(long, conflicts_with = "recv_only")]
     pub(crate) send_only: bool,
 
-    /// Never read stdin; end when the server does
+    /// Never read stdin; end when the server closes
     #[arg(long)]
     pub(crate) recv_only: bool,
 }
 
 impl Args {
-    /// Whom to connect to, unless a port was given twice.
+    /// The server to connect to.
+    ///
+    /// # Errors
+    ///
+    /// A usage error if the port is given twice.
     pub(crate) fn target(&self) -> Result<Target, clap::Error> {
         if self.host.port.is_some() && self.port.is_some() {
             let message = "the port is given twice, with the host and after it";
@@ -69,7 +103,7 @@ impl Args {
     }
 }
 
-/// A host and a port, neither looked up yet.
+/// A host and a port, not yet resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// A name or an address, without brackets.
@@ -108,7 +142,7 @@ fn parse_host(text: &str) -> Result<Host, String> {
         match after.strip_prefix(':') {
             Some(port) => (name, Some(port)),
             None if after.is_empty() => (name, None),
-            None => return Err("after `]` comes `:PORT` or nothing".to_owned()),
+            None => return Err("only `:PORT` can follow `]`".to_owned()),
         }
     } else {
         match text.split_once(':') {
@@ -150,7 +184,7 @@ fn parse_port(text: &str) -> Result<u16, String> {
     }
 }
 
-/// Refuses only what would not be one word on one line; the server judges the rest.
+/// Refuses a name that is not one word on one line. The server checks all else.
 fn parse_name(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("a name has at least one character".to_owned());
@@ -161,11 +195,17 @@ fn parse_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text
-        .parse()
-        .map_err(|_| "not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+/// A number is seconds.
+fn parse_limit(text: &str) -> Result<Limit, String> {
+    const FORM: &str = "write a time such as 2, 2s, 500ms or 1m, or off";
+    if text == "off" {
+        return Ok(Limit::Off);
+    }
+    let time = match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => humantime::parse_duration(text).ok(),
+    };
+    time.map(Limit::After).ok_or_else(|| FORM.to_owned())
 }
 
 #[cfg(test)]
@@ -180,78 +220,104 @@ mod tests {
     }
 
     #[test]
-    fn targets() {
-        for (words, expected) in [
-            (&[][..], "localhost:8000"),
-            (&["chat.example"], "chat.example:8000"),
-            (&["chat.example:9000"], "chat.example:9000"),
-            (&["chat.example", "9000"], "chat.example:9000"),
-            (&["127.0.0.1:9000"], "127.0.0.1:9000"),
-            (&["::1"], "[::1]:8000"),
-            (&["::1", "9000"], "[::1]:9000"),
-            (&["[::1]"], "[::1]:8000"),
-            (&["[::1]:9000"], "[::1]:9000"),
-            (&["[::1]", "9000"], "[::1]:9000"),
-            (&["fe80::1%eth0", "9000"], "[fe80::1%eth0]:9000"),
-        ] {
-            assert_eq!(target(words), Ok(expected.to_owned()), "{words:?}");
-        }
-    }
-
-    #[test]
-    fn no_targets() {
-        for words in [
-            &[""][..],
-            &[":9000"],
-            &["host:"],
-            &["host:0"],
-            &["host:http"],
-            &["host:65536"],
-            &["host", "0"],
-            &["host", "http"],
-            &["host:9000", "9000"],
-            &["[::1]:9000", "9000"],
-            &["[::1"],
-            &["[::1]9000"],
-            &["[host]:9000"],
-            &["::1::2"],
-            &["two words"],
-            &["host", "9000", "more"],
-        ] {
-            assert!(target(words).is_err(), "{words:?}");
-        }
-    }
-
-    #[test]
-    fn names_are_one_word() {
-        for name in ["alice", "Zoë", "*odd", "/odd"] {
-            assert_eq!(parse_name(name), Ok(name.to_owned()));
-        }
-        for name in [
-            "",
-            " ",
-            "a b",
-            "a\nb",
-            "a\tb",
-            "a\u{1b}b",
-            "a\u{85}b",
-            "a\u{2028}b",
-        ] {
-            assert!(parse_name(name).is_err(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn seconds() {
-        assert_eq!(parse_seconds("2"), Ok(Duration::from_secs(2)));
-        assert_eq!(parse_seconds("0.25"), Ok(Duration::from_millis(250)));
-        for text in ["", "-1", "soon", "inf", "NaN", "1e30"] {
-            assert!(parse_seconds(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_command_is_well_formed() {
+    fn command_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    mod target {
+        use super::*;
+
+        #[test]
+        fn forms_are_accepted() {
+            for (words, expected) in [
+                (&[][..], "localhost:8000"),
+                (&["chat.example"], "chat.example:8000"),
+                (&["chat.example:9000"], "chat.example:9000"),
+                (&["chat.example", "9000"], "chat.example:9000"),
+                (&["127.0.0.1:9000"], "127.0.0.1:9000"),
+                (&["::1"], "[::1]:8000"),
+                (&["::1", "9000"], "[::1]:9000"),
+                (&["[::1]"], "[::1]:8000"),
+                (&["[::1]:9000"], "[::1]:9000"),
+                (&["[::1]", "9000"], "[::1]:9000"),
+                (&["fe80::1%eth0", "9000"], "[fe80::1%eth0]:9000"),
+            ] {
+                assert_eq!(target(words), Ok(expected.to_owned()), "{words:?}");
+            }
+        }
+
+        #[test]
+        fn other_forms_are_rejected() {
+            for words in [
+                &[""][..],
+                &[":9000"],
+                &["host:"],
+                &["host:0"],
+                &["host:http"],
+                &["host:65536"],
+                &["host", "0"],
+                &["host", "http"],
+                &["host:9000", "9000"],
+                &["[::1]:9000", "9000"],
+                &["[::1"],
+                &["[::1]9000"],
+                &["[host]:9000"],
+                &["::1::2"],
+                &["two words"],
+                &["host", "9000", "more"],
+            ] {
+                assert!(target(words).is_err(), "{words:?}");
+            }
+        }
+    }
+
+    mod name {
+        use super::*;
+
+        #[test]
+        fn is_one_word() {
+            for name in ["alice", "Zoë", "*odd", "/odd"] {
+                assert_eq!(parse_name(name), Ok(name.to_owned()));
+            }
+            for name in [
+                "",
+                " ",
+                "a b",
+                "a\nb",
+                "a\tb",
+                "a\u{1b}b",
+                "a\u{85}b",
+                "a\u{2028}b",
+            ] {
+                assert!(parse_name(name).is_err(), "{name:?}");
+            }
+        }
+    }
+
+    mod limit {
+        use super::*;
+
+        #[test]
+        fn number_is_seconds() {
+            for (text, milliseconds) in [
+                ("2", 2000),
+                ("0", 0),
+                ("0.25", 250),
+                ("2s", 2000),
+                ("500ms", 500),
+                ("1m 30s", 90_000),
+            ] {
+                let expected = Limit::After(Duration::from_millis(milliseconds));
+                assert_eq!(parse_limit(text), Ok(expected), "{text}");
+            }
+            assert_eq!(parse_limit("off"), Ok(Limit::Off));
+        }
+
+        #[test]
+        fn other_forms_are_rejected() {
+            for text in ["", "-1", "-1s", "soon", "inf", "NaN", "1e30", "2 parsecs"] {
+                assert!(parse_limit(text).is_err(), "{text}");
+            }
+        }
     }
 }

@@ -1,14 +1,18 @@
-//! netcat for a chat hub: what is typed goes to the server, what the server sends is shown.
+//! A netcat-like client of a chat hub: sends the lines of stdin and shows those of all members.
 
 mod args;
-mod display;
+mod confirmations;
 mod error;
-mod events;
+mod input;
+mod lines;
 mod linger;
-mod naming;
+mod opening;
+mod output;
+mod sanitizer;
 mod session;
+mod threads;
+mod wrap;
 
-use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -17,33 +21,26 @@ use clap::Parser;
 use signal_hook::{consts::SIGINT, flag};
 
 use crate::args::Args;
-use crate::error::Error;
+use crate::error::{Cause, Failure};
 
-/// What a shell reports for a program that SIGINT ended.
+/// The exit code of a program that SIGINT has ended, as shells report it.
 const INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read the output has seen enough.
-        Err(Error::Output(reason)) if reason.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&error.to_string());
-            ExitCode::from(error.exit_code())
+        Err(failure) => {
+            output::complain(&failure.to_string());
+            ExitCode::from(failure.exit_code())
         }
     }
 }
 
-fn run() -> Result<(), Error> {
+fn run() -> Result<(), Failure> {
     // Exits from the handler itself: nothing is buffered, so there is nothing to clean up.
     flag::register_conditional_shutdown(SIGINT, INTERRUPTED, Arc::new(AtomicBool::new(true)))
-        .map_err(Error::Signal)?;
+        .map_err(Cause::Signal)?;
     let args = Args::parse();
     let target = args.target().unwrap_or_else(|usage| usage.exit());
     session::run(&args, &target)
-}
-
-/// One line on stderr. That nobody reads it is no reason to fail, as `eprintln!` would.
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "chat-client: {message}");
 }

@@ -1,11 +1,15 @@
-//! The program as a user meets it: its streams, its messages, its exit codes.
+//! The program as a user runs it: streams, messages and exit codes.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 
-mod ends;
-mod names;
+mod chat_server;
+mod confirmation;
+mod endings;
+mod naming;
+mod slashes;
 mod streams;
 mod support;
 #[cfg(unix)]
 mod terminal;
+mod time_limit;
 mod usage;

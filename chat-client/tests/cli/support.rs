@@ -1,5 +1,5 @@
-//! A server that does what a test says, and the client as a child process. Whatever takes longer
-//! than `PATIENCE` fails the test; nothing hangs, and no test depends on how fast anything is.
+//! A scripted server, and the client as a child process. A wait longer than `PATIENCE` fails the
+//! test: nothing hangs, and no test depends on the speed of the machine.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -11,18 +11,19 @@ use std::time::Duration;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs what may block in a thread; the answer must come within `PATIENCE`.
+/// Runs blocking `work` in a thread and fails the test after `PATIENCE`.
 pub(crate) fn in_time<T: Send + 'static>(
-    what: &str,
+    subject: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     let (sender, answer) = mpsc::channel();
     thread::spawn(move || sender.send(work()));
     answer
         .recv_timeout(PATIENCE)
-        .unwrap_or_else(|error| panic!("{what}: {error}"))
+        .unwrap_or_else(|error| panic!("{subject}: {error}"))
 }
 
+/// A listener under the control of its test.
 pub(crate) struct Server {
     listener: TcpListener,
 }
@@ -40,22 +41,15 @@ impl Server {
         self.listener.local_addr().unwrap()
     }
 
-    /// Starts a client of this server, all its streams being pipes.
+    /// Starts a client of this server with pipes as its streams.
     pub(crate) fn client(&self, args: &[&str]) -> Client {
-        Client::start(command(self.command_args(args)))
+        Client::start(self.command(args))
     }
 
-    /// The same, not started yet.
+    /// A client of this server, not yet started.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        command(self.command_args(args))
-    }
-
-    fn command_args(&self, args: &[&str]) -> Vec<String> {
         let address = self.address().to_string();
-        args.iter()
-            .map(|&arg| arg.to_owned())
-            .chain([address])
-            .collect()
+        command(args.iter().copied().chain([address.as_str()]))
     }
 
     pub(crate) fn accept(&self) -> Peer {
@@ -67,6 +61,13 @@ impl Server {
             stream: BufReader::new(stream),
         }
     }
+
+    /// Accepts a client and greets it as `bob`.
+    pub(crate) fn greet(&self) -> Peer {
+        let mut peer = self.accept();
+        peer.send("You are bob\n");
+        peer
+    }
 }
 
 /// The server's side of a connection.
@@ -75,46 +76,48 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) {
-        self.try_say(bytes)
-            .expect("the client takes what it is sent");
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("the client reads");
     }
 
-    pub(crate) fn try_say(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
 
     #[track_caller]
-    pub(crate) fn hears(&mut self, expected: &str) {
+    pub(crate) fn expect(&mut self, expected: &str) {
         let mut line = String::new();
         self.stream.read_line(&mut line).expect("a line comes");
         assert_eq!(line, expected);
     }
 
-    /// Everything until the client ends its side; a reset counts as that.
-    pub(crate) fn rest(&mut self) -> String {
+    /// All input until the client ends its side. A reset counts as an end.
+    pub(crate) fn rest_of_bytes(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             Err(error) => panic!("the client does not end: {error}"),
         }
-        String::from_utf8(rest).unwrap()
+        rest
     }
 
-    /// Orderly: the client sees the end after what was said.
+    pub(crate) fn rest(&mut self) -> String {
+        String::from_utf8(self.rest_of_bytes()).unwrap()
+    }
+
+    /// Sends FIN: the client reads all that was sent, then the end.
     pub(crate) fn hang_up(&self) {
         self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Waits for something to read, and leaves it there: dropping a peer then resets the
-    /// connection, as closing one with unread input does.
-    pub(crate) fn has_unread_input(&self) {
+    /// Waits for input and leaves it unread, so that dropping the peer resets the connection.
+    pub(crate) fn leave_input_unread(&self) {
         let length = self
             .stream
             .get_ref()
             .peek(&mut [0])
-            .expect("the client sends something");
+            .expect("the client sends");
         assert_eq!(length, 1);
     }
 }
@@ -139,7 +142,7 @@ pub(crate) struct Client {
     ended: bool,
 }
 
-/// What a client said until it ended.
+/// The exit code and the output of a client that has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -166,50 +169,46 @@ impl Client {
         }
     }
 
-    pub(crate) fn types(&mut self, text: &str) {
+    /// Writes to stdin.
+    pub(crate) fn input(&mut self, text: impl AsRef<[u8]>) {
         self.stdin
             .as_mut()
             .expect("stdin is open")
-            .write_all(text.as_bytes())
+            .write_all(text.as_ref())
             .unwrap();
     }
 
-    /// Writes to stdin from a thread for as long as the client lives, and tells of each write.
-    pub(crate) fn floods(&mut self) -> Receiver<()> {
+    /// Writes to stdin from a thread while the client runs, and reports each write.
+    pub(crate) fn flood(&mut self) -> Receiver<()> {
         let mut stdin = self.stdin.take().expect("stdin is open");
         let (sender, progress) = mpsc::channel();
         thread::spawn(move || {
             while stdin.write_all(&[b'x'; 1 << 16]).is_ok() {
-                // Whether anyone wants to know or not.
+                // The receiver may be gone.
                 let _ = sender.send(());
             }
         });
         progress
     }
 
-    pub(crate) fn ends_input(&mut self) {
+    pub(crate) fn end_input(&mut self) {
         self.stdin = None;
     }
 
-    /// Waits until stdout is `expected` from its beginning on.
+    /// Waits until stdout equals `expected` so far.
     #[track_caller]
-    pub(crate) fn shows(&mut self, expected: &str) {
+    pub(crate) fn expect(&mut self, expected: &str) {
         self.stdout
             .as_mut()
-            .expect("stdout is a pipe of ours")
+            .expect("stdout is a pipe")
             .wait_for(expected);
     }
 
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.pid.to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", name, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let status = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(status.unwrap().success());
     }
 
     /// Waits for the client to end by itself. Its stdin stays as it is until then.
@@ -228,7 +227,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // Still ours to kill: the thread that waits for it has not told of its end.
+        // The process still exists: its thread has not reported its status.
         if !self.ended && self.status.try_recv().is_err() {
             let _ = Command::new("kill")
                 .args(["-KILL", &self.pid.to_string()])
@@ -238,27 +237,30 @@ impl Drop for Client {
 }
 
 impl Ended {
-    /// Exactly this, and nothing on stderr.
+    /// Exit code 0, exactly this on stdout, nothing on stderr.
     #[track_caller]
     pub(crate) fn cleanly_with(self, stdout: &str) {
         let text = String::from_utf8_lossy(&self.stdout);
         assert_eq!((self.code, &*text, &*self.stderr), (Some(0), stdout, ""));
     }
 
-    /// With one line on stderr, which begins like this.
+    /// One line on stderr, with this beginning.
     #[track_caller]
     pub(crate) fn with(self, code: i32, complaint: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.stderr.starts_with(complaint), "{self:?}");
-        assert_eq!(
-            self.stderr.find('\n'),
-            Some(self.stderr.len() - 1),
-            "{self:?}"
-        );
+        let end = self.stderr.find('\n');
+        assert_eq!(end, Some(self.stderr.len() - 1), "{self:?}");
+    }
+
+    /// Exactly this on stderr.
+    #[track_caller]
+    pub(crate) fn with_exactly(self, code: i32, stderr: &str) {
+        assert_eq!((self.code, &*self.stderr), (Some(code), stderr));
     }
 }
 
-/// Gathers what comes from a pipe.
+/// Gathers the output of a pipe.
 struct Collector {
     chunks: Receiver<Vec<u8>>,
     seen: Vec<u8>,

@@ -1,4 +1,4 @@
-//! The command line, and finding the server.
+//! The command line, and the ways to find the server.
 
 use crate::support::{Client, Server, command};
 
@@ -12,7 +12,7 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn bad_usage_exits_2_and_says_how_it_goes() {
+fn bad_usage_exits_2() {
     for args in [
         &["--no-such-flag"][..],
         &["localhost:0"],
@@ -20,8 +20,10 @@ fn bad_usage_exits_2_and_says_how_it_goes() {
         &["localhost:8000", "8000"],
         &["localhost", "http"],
         &["--send-only", "--recv-only"],
+        &["--commands", "--recv-only"],
         &["-q", "-1"],
         &["-q", "soon"],
+        &["-q", ""],
     ] {
         let (code, stdout, stderr) = run(args);
         assert_eq!((code, &*stdout), (Some(2), ""), "{args:?}");
@@ -31,9 +33,9 @@ fn bad_usage_exits_2_and_says_how_it_goes() {
 }
 
 #[test]
-fn a_name_that_can_never_be_right_exits_2_before_connecting() {
+fn impossible_name_exits_2() {
     for name in ["", "a b", "a\nb", "a\tb", "a\u{1b}[2J"] {
-        // Nothing listens on port 1: connecting would exit 1.
+        // Nothing listens on port 1: an attempt to connect would exit with 1.
         let (code, _, stderr) = run(&["-n", name, "127.0.0.1:1"]);
         assert_eq!(code, Some(2), "{name:?}: {stderr}");
         assert!(stderr.contains("a name has "), "{name:?}: {stderr}");
@@ -41,7 +43,7 @@ fn a_name_that_can_never_be_right_exits_2_before_connecting() {
 }
 
 #[test]
-fn help_teaches_and_version_tells() {
+fn help_and_version_exit_0() {
     let (code, help, stderr) = run(&["--help"]);
     assert_eq!((code, &*stderr), (Some(0), ""));
     assert!(
@@ -54,7 +56,7 @@ fn help_teaches_and_version_tells() {
 }
 
 #[test]
-fn no_server_exits_1_and_names_the_address() {
+fn failed_connection_exits_1() {
     for (args, complaint) in [
         (
             &["127.0.0.1", "1"][..],
@@ -67,7 +69,7 @@ fn no_server_exits_1_and_names_the_address() {
 }
 
 #[test]
-fn every_spelling_of_an_address_finds_the_server() {
+fn address_forms_find_server() {
     let server = Server::new();
     let port = server.address().port().to_string();
     // `localhost` often has an IPv6 address first, on which nothing listens here.
@@ -79,14 +81,14 @@ fn every_spelling_of_an_address_finds_the_server() {
     ] {
         let client = Client::start(command(args));
         let mut peer = server.accept();
-        peer.say("found\n");
+        peer.send("found\n");
         peer.hang_up();
         client.end().cleanly_with("found\n");
     }
 }
 
 #[test]
-fn ipv6_literals_find_the_server() {
+fn ipv6_forms_find_server() {
     let Ok(server) = Server::on("[::1]:0") else {
         eprintln!("skipped: no IPv6 here");
         return;
@@ -99,7 +101,7 @@ fn ipv6_literals_find_the_server() {
     ] {
         let client = Client::start(command(args));
         let mut peer = server.accept();
-        peer.say("found\n");
+        peer.send("found\n");
         peer.hang_up();
         client.end().cleanly_with("found\n");
     }
