@@ -56,7 +56,7 @@ impl StateMachineTest for System {
         config.max_text = settings.max_text;
         config.mailbox_bytes = settings.mailbox_bytes;
         config.announce_up_to = settings.announce_up_to;
-        let foreigner = join(&hub_starting_at(config.clone(), settings.first), "ann");
+        let foreigner = join(&hub_starting_at(config.clone(), 0), "ann");
         Self {
             hub: hub_starting_at(config, settings.first),
             slots: Vec::new(),

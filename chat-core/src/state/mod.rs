@@ -125,6 +125,9 @@ impl State {
         }
         let announced =
             self.members.len() < self.announce_up_to && self.announcements.admits(self.now);
+        if announced && self.log.head() == u64::MAX {
+            return Err(self.no_number_left());
+        }
         let shown = name.clone();
         let id = self.members.add(Record {
             name,
@@ -134,11 +137,7 @@ impl State {
         });
         if announced {
             self.announcements.count(self.now);
-            if let Err(refusal) = self.append(EventKind::Arrived, Some(id), shown.as_str(), "") {
-                self.members.leave(id, self.log.head(), LeaveReason::Closed);
-                self.members.release(id);
-                return Err(refusal);
-            }
+            self.append(EventKind::Arrived, Some(id), shown.as_str(), "")?;
         }
         Ok(id)
     }
