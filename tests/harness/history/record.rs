@@ -64,8 +64,16 @@ impl Record {
 
     /// Reads all available items one by one.
     pub fn catch_up(&mut self, member: &mut Member) -> TryRecvError {
+        self.catch_up_with(|| member.try_recv())
+    }
+
+    /// Reads all available items of a member or subscriber.
+    pub fn catch_up_with(
+        &mut self,
+        mut read: impl FnMut() -> Result<Delivery, TryRecvError>,
+    ) -> TryRecvError {
         loop {
-            match member.try_recv() {
+            match read() {
                 Ok(delivery) => self.push(delivery),
                 Err(reason) => return reason,
             }
