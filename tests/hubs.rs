@@ -58,6 +58,36 @@ mod dropped_hubs {
     }
 }
 
+mod mail {
+    use super::*;
+
+    #[test]
+    fn takes_memory_only_while_it_waits() {
+        let mut config = HubConfig::default();
+        config.mailbox_bytes = 200;
+        let hub = Hub::new(config);
+        let (mut ann, bob) = (join(&hub, "ann"), join(&hub, "bob"));
+        let long = "x".repeat(300);
+        let mut exchange = || {
+            hub.send(bob.id(), ann.id(), &long).expect_err("it is full");
+            let sent = (0..).take_while(|_| hub.send(bob.id(), ann.id(), "hi").is_ok());
+            assert!(sent.count() > 1);
+            hub.send(bob.id(), ann.id(), &long).expect_err("it is full");
+            while ann.try_recv().is_ok() {}
+        };
+        exchange();
+        let info = measure(&mut exchange);
+        assert_eq!(info.bytes_current, 0, "{info:?}");
+        let info = measure(|| {
+            hub.notify(ann.id(), &long).expect_err("it is full");
+        });
+        assert_eq!(
+            info.bytes_current, 0,
+            "a refused text leaves nothing: {info:?}"
+        );
+    }
+}
+
 mod growth {
     use super::*;
 
