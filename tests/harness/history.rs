@@ -177,9 +177,10 @@ impl History {
             published.check(&events, end)?;
         }
         let mut mail = 0;
-        for sent in &self.sent {
-            for record in &self.records {
-                mail += sent.check(record)?;
+        for record in &self.records {
+            let received = record.received_texts();
+            for sent in &self.sent {
+                mail += sent.check(record, &received)?;
             }
         }
         let rosters = match self.unannounced {

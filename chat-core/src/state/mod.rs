@@ -481,3 +481,6 @@ impl AnnounceLimit {
 fn micros(time: Timestamp) -> u64 {
     time.as_millis().saturating_mul(1000)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::Record;
 use chat_core::{Delivery, Member, MemberId};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The texts that one member sent to other members alone, in the order of its calls.
@@ -22,8 +23,11 @@ struct SentText {
     before: u64,
 }
 
+/// The texts that one member received, by sender.
+pub(super) type Received<'a> = BTreeMap<MemberId, Vec<ReceivedText<'a>>>;
+
 /// A text that a member received.
-struct ReceivedText<'a> {
+pub(super) struct ReceivedText<'a> {
     text: &'a str,
     /// The number of the next event.
     place: u64,
@@ -60,25 +64,20 @@ impl Sent {
         }
     }
 
-    /// How many texts were sent.
-    pub fn count(&self) -> usize {
-        self.texts.len()
-    }
-
     /// Checks the texts to the member of a record; returns how many it received.
-    pub(super) fn check(&self, record: &Record) -> Result<usize, String> {
+    pub(super) fn check(&self, record: &Record, received: &Received<'_>) -> Result<usize, String> {
         let mut sent = self.texts.iter().filter(|text| Some(text.to) == record.id);
         let mut count = 0;
-        for received in record.texts_from(self.from) {
+        for received in received.get(&self.from).into_iter().flatten() {
             let ReceivedText { text, place, .. } = received;
             let at = format!("{text:?} to {} before event {place}", record.member);
             let Some(sent) = sent.next() else {
                 return Err(format!("{at} was not sent, or comes twice"));
             };
-            if sent.text != text {
+            if sent.text != *text {
                 return Err(format!("{at}, but {:?} was sent before", sent.text));
             }
-            if place < sent.after || received.place_before_gap > sent.before {
+            if *place < sent.after || received.place_before_gap > sent.before {
                 let (after, before) = (sent.after, sent.before);
                 return Err(format!(
                     "{at}, but it was sent between {after} and {before}"
@@ -96,17 +95,21 @@ impl Sent {
 }
 
 impl Record {
-    fn texts_from(&self, sender: MemberId) -> impl Iterator<Item = ReceivedText<'_>> {
+    pub(super) fn received_texts(&self) -> Received<'_> {
+        let mut received = Received::new();
         let (mut place, mut place_before_gap) = (self.from, self.from);
-        self.items.iter().filter_map(move |item| {
+        for item in &self.items {
             match item {
                 Delivery::Event(_) => {
                     place += 1;
                     place_before_gap = place;
                 }
                 Delivery::Gap { missed } => place += missed,
-                Delivery::Direct(direct) if direct.sender_id() == Some(sender) => {
-                    return Some(ReceivedText {
+                Delivery::Direct(direct) => {
+                    let Some(sender) = direct.sender_id() else {
+                        continue;
+                    };
+                    received.entry(sender).or_default().push(ReceivedText {
                         text: direct.text(),
                         place,
                         place_before_gap,
@@ -114,7 +117,7 @@ impl Record {
                 }
                 _ => {}
             }
-            None
-        })
+        }
+        received
     }
 }
