@@ -144,7 +144,7 @@ mod use_of_the_hub {
     }
 
     impl BusyWaker {
-        fn new(hub: &Hub, uses: &Arc<AtomicUsize>) -> Waker {
+        fn waker(hub: &Hub, uses: &Arc<AtomicUsize>) -> Waker {
             Waker::from(Arc::new(Self {
                 hub: hub.clone(),
                 uses: uses.clone(),
@@ -180,7 +180,7 @@ mod use_of_the_hub {
             config.announce_up_to = Some(0);
             let hub = Hub::new(config);
             let uses = Arc::new(AtomicUsize::new(0));
-            scene(&|| BusyWaker::new(&hub, &uses), &hub);
+            scene(&|| BusyWaker::waker(&hub, &uses), &hub);
             done.send(uses.load(SeqCst)).expect("the test waits");
         });
         let uses = is_done.recv_timeout(DEADLINE);
