@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chat_core::session::SessionConfig;
 use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
-use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason};
+use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Name};
 use chat_tests::memory::{DEADLINE, Transcript, join, run_until_idle, spawn};
 use chat_tests::within;
 use proptest::prelude::*;
@@ -75,12 +75,13 @@ mod lend {
         }
     }
 
-    /// The steps of a test: the number of lines to publish, then the sizes of the writes.
-    type Script = Vec<(usize, Vec<usize>)>;
+    /// The steps of a test: for each line to publish, whether a notice to the peer follows it, then
+    /// the sizes of the writes.
+    pub(super) type Script = Vec<(Vec<bool>, Vec<usize>)>;
 
     /// Runs a script and returns the whole output; without `partial_writes`, every write takes all
     /// bytes.
-    fn play(
+    pub(super) fn play(
         hub: &Hub,
         script: &Script,
         partial_writes: bool,
@@ -100,10 +101,17 @@ mod lend {
             run_until_idle().await;
             let writer = join(hub, "writer");
             transcript.expect_line("writer has arrived");
+            let peer = hub.find(&Name::assigned("fake:1").expect("the name is valid"));
+            let peer = peer.expect("the session has joined");
             for (lines, sizes) in script {
-                for _ in 0..*lines {
+                for notice in lines {
                     let n = transcript.expected();
                     transcript.publish(&writer, &format!("{n} {}", "é".repeat(n * 7 % 30)));
+                    // The mailbox can be full.
+                    let text = format!("after {n}");
+                    if *notice && hub.notify(peer, &text).is_ok() {
+                        transcript.expect_notice(&text);
+                    }
                 }
                 for size in sizes {
                     let size = if partial_writes { *size } else { usize::MAX };
@@ -135,7 +143,8 @@ mod lend {
             3 => 1..200usize,
             1 => 1..5_000usize,
         ];
-        let step = (0..most_lines, prop::collection::vec(size, 0..12));
+        let lines = prop::collection::vec(prop::bool::weighted(0.2), 0..most_lines);
+        let step = (lines, prop::collection::vec(size, 0..12));
         prop::collection::vec(step, 1..12)
     }
 
@@ -154,10 +163,9 @@ mod lend {
             let piecemeal = play(&hub(8 << 20), &script, true, &mut transcript);
             let all = play(&hub(8 << 20), &script, false, &mut Transcript::default());
             prop_assert_eq!(&piecemeal, &all);
-            prop_assert!(piecemeal.starts_with(GREETING) && piecemeal.ends_with(GOODBYE));
-            for line in piecemeal[GREETING.len()..].lines().take(transcript.expected()) {
-                transcript.check_line(line);
-            }
+            let body = piecemeal.strip_prefix(GREETING).expect("the greeting is first");
+            let body = body.strip_suffix(GOODBYE).expect("the notice is last");
+            body.lines().for_each(|line| transcript.check_line(line));
             prop_assert_eq!(transcript.outstanding(), 0);
         }
 
@@ -174,6 +182,37 @@ mod lend {
             lines.for_each(|line| transcript.check_line(line));
             prop_assert_eq!(transcript.outstanding(), 0);
             prop_assert_eq!(hub.stats().missed, transcript.skipped());
+        }
+    }
+}
+
+mod cut {
+    use super::lend::play;
+    use super::*;
+
+    /// Lines and notices that are lent together, cut at every byte, with and without more output
+    /// before the rest is taken.
+    #[test]
+    fn output_is_whole_after_any_byte() {
+        let lines = vec![true, false, true, true, false];
+        let uncut = vec![(lines.clone(), vec![usize::MAX; 9])];
+        let expected = play(&hub(8 << 20), &uncut, true, &mut Transcript::default());
+        for cut in 0..expected.len() {
+            for more in [vec![], vec![true, false]] {
+                let script = vec![
+                    (vec![], vec![usize::MAX]),
+                    (lines.clone(), vec![cut, 1]),
+                    (more, vec![0, 1, 2, 3, usize::MAX]),
+                ];
+                let mut transcript = Transcript::default();
+                let output = play(&hub(8 << 20), &script, true, &mut transcript);
+                let body = output
+                    .strip_prefix(GREETING)
+                    .expect("the greeting is first");
+                let body = body.strip_suffix(GOODBYE).expect("the notice is last");
+                body.lines().for_each(|line| transcript.check_line(line));
+                assert_eq!(transcript.outstanding(), 0, "cut after {cut} bytes");
+            }
         }
     }
 }

@@ -337,27 +337,6 @@ mod rename {
     }
 }
 
-mod publish {
-    use super::*;
-
-    #[test]
-    fn long_text_refuses_the_batch() {
-        let hub = hub();
-        let ann = join(&hub, "ann");
-        let long = "x".repeat(4097);
-        let too_long = PublishError::TooLong {
-            len: 4097,
-            max: 4096,
-        };
-        let before = hub.stats();
-        assert_eq!(ann.publish(&long), Err(too_long));
-        let many = hub.publish_many(ann.id(), &["x", &long, "y"]).unwrap_err();
-        assert_eq!((many.published, many.reason), (0, too_long));
-        assert_eq!(hub.stats(), before);
-        assert!(ann.publish(&long[1..]).is_ok());
-    }
-}
-
 mod session {
     use super::*;
 

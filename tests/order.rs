@@ -284,6 +284,13 @@ mod numbers {
             assert_eq!(record.check(), Ok(()));
             assert_eq!(record.closed(), Some(LeaveReason::Closed));
         }
+        // The same for an arrival without a free number.
+        let hub = hub_starting_at(HubConfig::default(), u64::MAX - 1);
+        let alice = join(&hub, "alice");
+        let refused = hub.join("bob".parse().unwrap());
+        assert_eq!(refused.err(), Some(JoinError::Closed));
+        assert_eq!((hub.is_closed(), hub.stats().members), (true, 0));
+        drop(alice);
         // The same for a departure without a free number.
         let hub = hub_starting_at(HubConfig::default(), u64::MAX - 1);
         drop(join(&hub, "alice"));

@@ -126,10 +126,11 @@ mod wait {
                 assert_does_not_wait(&hub).await;
                 writer.publish(1);
             }
-            // One line does not count as progress, 6 % of the log does.
+            // One line does not count as progress, 9 % of the log does: a 64th of the ring, of
+            // which the shortest lines take a fifth.
             read(&mut slow, 1);
             assert_does_not_wait(&hub).await;
-            read(&mut slow, writer.capacity * 6 / 100);
+            read(&mut slow, writer.capacity * 9 / 100);
             assert_waits(&hub).await;
             assert_does_not_wait(&hub).await;
             // An overrun is no progress.
@@ -209,6 +210,70 @@ mod wait {
             wait.await.unwrap();
         }
         assert_eq!(start.elapsed(), Duration::from_millis(2));
+    }
+}
+
+mod given_up {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn wait_ends_for_all() {
+        let hub = hub_with(PATIENCE);
+        let slow = join(&hub, "slow");
+        let mut writer = Writer::new(&hub, 100);
+        writer.leave_behind(&slow, 90);
+        let start = Instant::now();
+        let early = tokio::spawn({
+            let hub = hub.clone();
+            async move { hub.pace().await }
+        });
+        sleep(Duration::from_millis(3)).await;
+        // The slow member was waited for long enough when the patience of the first has ended.
+        hub.pace().await;
+        let patience = PATIENCE..=PATIENCE + Duration::from_millis(1);
+        assert!(patience.contains(&start.elapsed()), "{:?}", start.elapsed());
+        early.await.unwrap();
+    }
+}
+
+mod publisher {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn is_no_slow_reader() {
+        let hub = hub_with(PATIENCE);
+        let publisher = join(&hub, "publisher").into_publisher();
+        let slow = join(&hub, "slow");
+        let mut writer = Writer::new(&hub, 100);
+        writer.leave_behind(&slow, 90);
+        let stats = hub.stats();
+        assert!(stats.behind > 0 && stats.readers == 2, "{stats:?}");
+        // A wait for a member ends when that becomes a publisher.
+        let converted = tokio::spawn(async move {
+            sleep(Duration::from_millis(1)).await;
+            slow.into_publisher()
+        });
+        assert_eq!(pace(&hub).await, Duration::from_millis(1));
+        let slow = converted.await.unwrap();
+        writer.publish(3 * writer.capacity);
+        let stats = hub.stats();
+        assert_eq!((stats.overrun, stats.readers), (0, 1));
+        assert!(stats.behind <= LOG as u64 / 64, "{stats:?}");
+        assert_eq!((stats.members, hub.slowest(9).len()), (3, 1));
+        assert_does_not_wait(&hub).await;
+        assert!(publisher.publish("x").is_ok() && slow.publish("x").is_ok());
+    }
+
+    #[test]
+    fn leaves_with_its_last_clone() {
+        let hub = hub_with(PATIENCE);
+        let publisher = join(&hub, "publisher").into_publisher();
+        let clone = publisher.clone();
+        drop(publisher);
+        assert!(clone.publish("x").is_ok());
+        assert_eq!(clone.name().as_ref(), hub.roster(1).names.first());
+        drop(clone);
+        assert_eq!(hub.stats().members, 0);
     }
 }
 

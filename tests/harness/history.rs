@@ -1,7 +1,7 @@
 //! The history checker: compares the deliveries of all members with the promises of the hub.
 //!
-//! A test keeps one [`Record`] per member, one [`Published`] per publishing member, and some
-//! rosters. [`History::check`] checks all of them together:
+//! A test keeps one [`Record`] per member or subscriber, one [`Published`] per publishing member,
+//! one [`Sent`] per member that sends direct messages, and some rosters. [`History::check`] checks all of them together:
 //!
 //! - *Total order*: the numbers of a record increase, and a number means the same event in all
 //!   records.
@@ -13,12 +13,18 @@
 //! - *Presence, atomic join, leave once*: each roster follows from the previous one and the
 //!   arrivals, renamings and departures in between, in order. No member arrives twice, leaves
 //!   twice, or publishes while absent.
+//! - *Ids and times*: an id means the same member in all events, and times do not decrease.
+//! - *Mail*: the direct messages of a member to another one arrive in the order of the calls, each
+//!   once, between the events that the sender published before and after it.
 //! - *Drain*: `Closed` is the last item and occurs once. All members closed by the hub have the
 //!   same end.
 
+mod identity;
+mod mail;
 mod record;
 pub mod stream;
 
+pub use mail::Sent;
 pub use record::{ReadMethod, Record, owned_items};
 
 use chat_core::{Event, EventKind, LeaveReason, Member, Roster};
@@ -71,6 +77,8 @@ pub struct Checked {
     pub deliveries: usize,
     /// Rosters that followed from the previous one.
     pub rosters: usize,
+    /// Direct messages in all records.
+    pub mail: usize,
 }
 
 /// All records, published texts and rosters of one hub.
@@ -78,6 +86,7 @@ pub struct Checked {
 pub struct History {
     records: Vec<Record>,
     published: Vec<Published>,
+    sent: Vec<Sent>,
     rosters: Vec<Roster>,
     /// Arrivals and departures may be missing from the log.
     unannounced: bool,
@@ -107,6 +116,11 @@ impl History {
         self.published.push(published);
     }
 
+    /// Adds the direct messages that a member sent.
+    pub fn add_sent(&mut self, sent: Sent) {
+        self.sent.push(sent);
+    }
+
     /// Adds a roster with all names, from `join_with_roster` or from `roster` before the close of
     /// the hub.
     pub fn add_roster(&mut self, roster: Roster) {
@@ -129,6 +143,7 @@ impl History {
     pub fn merge(&mut self, other: Self) {
         self.records.extend(other.records);
         self.published.extend(other.published);
+        self.sent.extend(other.sent);
         self.rosters.extend(other.rosters);
     }
 
@@ -157,8 +172,16 @@ impl History {
         if let Some((_, event)) = events.range(end..).next() {
             return Err(format!("{event:?} is after the hub's end at {end}"));
         }
+        identity::check(&events)?;
         for published in &self.published {
             published.check(&events, end)?;
+        }
+        let mut mail = 0;
+        for record in &self.records {
+            let received = record.received_texts();
+            for sent in &self.sent {
+                mail += sent.check(record, &received)?;
+            }
         }
         let rosters = match self.unannounced {
             true => 0,
@@ -168,6 +191,7 @@ impl History {
             events: events.len(),
             deliveries,
             rosters,
+            mail,
         })
     }
 
@@ -259,6 +283,9 @@ impl Published {
 
 /// Applies one event to the list of present members.
 fn apply_event<'a>(present: &mut Vec<&'a str>, event: &'a Event) -> Result<(), String> {
+    if event.kind() == EventKind::Announcement {
+        return Ok(());
+    }
     let broken = |what| Err(format!("{event:?}: {what}; present are {present:?}"));
     let index = present.iter().position(|name| *name == event.subject());
     match (event.kind(), index) {

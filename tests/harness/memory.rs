@@ -6,6 +6,7 @@ use chat_core::transport::{Transport, memory};
 use chat_core::{
     Hub, HubConfig, JoinError, JoinOptions, LeaveReason, Member, Name, Position, Roster,
 };
+use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
@@ -222,6 +223,8 @@ impl Peer {
 #[derive(Debug, Default)]
 pub struct Transcript {
     expected: Vec<String>,
+    /// Notices to the peer, each with the number of expected lines before it.
+    notices: VecDeque<(usize, String)>,
     /// How many of them were received or reported as skipped.
     reported: usize,
     skipped: usize,
@@ -243,9 +246,22 @@ impl Transcript {
         self.expected.push(line.into());
     }
 
-    /// Checks the next line of the peer: the next expected line, or a notice of how many are
-    /// missing.
+    /// Adds a notice that the peer is to receive after all lines so far.
+    pub fn expect_notice(&mut self, text: &str) {
+        let notice = format!("* {text}");
+        self.notices.push_back((self.expected.len(), notice));
+    }
+
+    /// Checks the next line of the peer: the next expected line or notice, or a notice of how many
+    /// lines are missing.
     pub fn check_line(&mut self, line: &str) {
+        if let Some((after, notice)) = self.notices.front()
+            && *after <= self.reported
+        {
+            assert_eq!(line, notice, "a notice comes before later lines");
+            self.notices.pop_front();
+            return;
+        }
         let Some(notice) = line.strip_prefix("* ") else {
             assert_eq!(
                 Some(line),
@@ -271,10 +287,11 @@ impl Transcript {
         self.expected.len()
     }
 
-    /// The number of expected lines that were neither received nor reported as skipped.
+    /// The number of expected lines and notices that were neither received nor reported as skipped.
     pub fn outstanding(&self) -> usize {
         let outstanding = self.expected.len().checked_sub(self.reported);
-        outstanding.expect("no more lines were reported than expected")
+        let lines = outstanding.expect("no more lines were reported than expected");
+        lines + self.notices.len()
     }
 
     /// The number of lines reported as skipped.

@@ -2,8 +2,10 @@
 //! not say which events the log still holds: in any case the events and gaps of a member tile this
 //! `Vec` from its arrival to its end.
 
-use crate::ops::{Op, clash, ops, texts};
-use chat_core::{EventKind, JoinError, LeaveError, LeaveReason, PublishError, RenameError};
+use crate::ops::{Op, clash, ops, text};
+use chat_core::{
+    EventKind, JoinError, LeaveError, LeaveReason, PublishError, RenameError, SendError,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest_state_machine::ReferenceStateMachine;
@@ -13,6 +15,7 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) max_text: usize,
+    pub(crate) mailbox_bytes: usize,
     pub(crate) announce_up_to: Option<usize>,
     /// The number of the first event.
     pub(crate) first: u64,
@@ -21,11 +24,15 @@ pub(crate) struct Settings {
 /// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The number of the first event that the new member receives.
+    /// The number at which the roster is true.
     Joined(Result<u64, JoinError>),
     Left(Result<u64, LeaveError>),
-    Published(Result<Range<u64>, PublishError>),
+    /// The numbers, or how many texts were published and why the others were not.
+    Published(Result<Range<u64>, (usize, PublishError)>),
     Renamed(Result<(), RenameError>),
+    Muted(Result<(), LeaveError>),
+    /// Without regard to the bound of the mailbox: the model does not say how much was read.
+    Sent(Result<(), SendError>),
     /// An operation without a result. Items that are read are checked separately.
     Done,
 }
@@ -34,7 +41,9 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct ModelEvent {
     pub(crate) kind: EventKind,
-    pub(crate) sender: &'static str,
+    /// The member that the event is about.
+    pub(crate) member: Option<usize>,
+    pub(crate) subject: &'static str,
     pub(crate) text: String,
     /// The bytes of all lines up to the end of this one.
     pub(crate) end: u64,
@@ -42,26 +51,35 @@ pub(crate) struct ModelEvent {
 
 impl ModelEvent {
     pub(crate) fn line(&self) -> String {
-        let Self { sender, text, .. } = self;
+        let Self { subject, text, .. } = self;
         match self.kind {
-            EventKind::Message => format!("{sender}: {text}"),
-            EventKind::Arrived => format!("{sender} has arrived"),
-            EventKind::Left(_) => format!("{sender} has left"),
-            EventKind::Renamed => format!("{sender} is now {text}"),
+            EventKind::Message => format!("{subject}: {text}"),
+            EventKind::Arrived => format!("{subject} has arrived"),
+            EventKind::Left(_) => format!("{subject} has left"),
+            EventKind::Renamed => format!("{subject} is now {text}"),
+            EventKind::Announcement => format!("*** {text}"),
             kind => unreachable!("{kind:?} is not modelled"),
         }
     }
 }
 
-/// A member that has joined at some time.
+/// A member that has joined at some time, or a subscriber.
 #[derive(Clone, Debug)]
 pub(crate) struct ModelMember {
-    /// The name, if the member is present.
+    pub(crate) is_subscriber: bool,
+    /// The name, if it is a present member.
     pub(crate) name: Option<&'static str>,
-    /// The number before which the stream ends and the reason, if the member has left.
+    /// The last name.
+    pub(crate) last_name: &'static str,
+    /// Whether the log has an event about the member, and so announces its departure.
+    pub(crate) announced: bool,
+    pub(crate) muted: bool,
+    /// The number before which the stream ends and the reason, if it ends.
     pub(crate) until: Option<(u64, LeaveReason)>,
     /// Whether the handle still exists.
     pub(crate) held: bool,
+    /// Whether the handle reads.
+    pub(crate) reads: bool,
 }
 
 impl ModelMember {
@@ -82,6 +100,8 @@ pub(crate) struct Model {
     pub(crate) present: Vec<usize>,
     pub(crate) closed: bool,
     pub(crate) published: u64,
+    /// How many operations have sent a text to one member.
+    pub(crate) sent: u64,
     /// The result of the last operation.
     pub(crate) outcome: Outcome,
 }
@@ -95,6 +115,7 @@ impl Model {
             present: Vec::new(),
             closed: false,
             published: 0,
+            sent: 0,
             outcome: Outcome::Done,
         }
     }
@@ -130,116 +151,30 @@ impl Model {
         has.map(|(index, _)| index).collect()
     }
 
-    /// Appends an event; without a free number the hub closes.
-    fn append(&mut self, kind: EventKind, sender: &'static str, text: &str) -> Option<u64> {
-        let number = self.position();
-        if number == u64::MAX {
-            self.close();
-            return None;
-        }
-        let mut event = ModelEvent {
-            kind,
-            sender,
-            text: text.into(),
-            end: 0,
-        };
-        event.end = self.offset(number) + event.line().len() as u64 + 1;
-        self.events.push(event);
-        Some(number)
+    fn indices(&self, has: impl Fn(&ModelMember) -> bool) -> Vec<usize> {
+        let indices = 0..self.members.len();
+        indices.filter(|index| has(&self.members[*index])).collect()
     }
 
-    fn announces(&self, members: usize) -> bool {
-        let limit = self.settings.announce_up_to;
-        limit.is_none_or(|limit| members <= limit)
-    }
-
-    fn join(&mut self, name: &'static str) -> Result<u64, JoinError> {
-        if self.closed {
-            return Err(JoinError::Closed);
-        }
-        if !self.holders(name).is_empty() {
-            return Err(JoinError::NameTaken);
-        }
-        if self.announces(self.present.len() + 1) {
-            let arrived = self.append(EventKind::Arrived, name, "");
-            arrived.ok_or(JoinError::Closed)?;
-        }
-        self.present.push(self.members.len());
-        self.members.push(ModelMember {
-            name: Some(name),
-            until: None,
-            held: true,
-        });
-        Ok(self.position())
-    }
-
-    fn leave(&mut self, index: usize, reason: LeaveReason) -> Result<u64, LeaveError> {
-        let name = self.members[index].name.take().ok_or(LeaveError::NotHere)?;
-        let (end, members) = (self.position(), self.present.len());
-        self.members[index].until = Some((end, reason));
-        self.present.retain(|other| *other != index);
-        if self.announces(members) {
-            self.append(EventKind::Left(reason), name, "");
-        }
-        Ok(end)
-    }
-
-    fn publish(&mut self, index: usize, op: &Op) -> Result<Range<u64>, PublishError> {
-        let sanitize = |text: String| text.replace(['\n', '\u{202e}'], "");
-        let texts = texts(op, self.published);
-        let max = self.settings.max_text;
-        // The length counts before anything is removed.
-        if let Some(text) = texts.iter().find(|text| text.len() > max) {
-            let len = text.len();
-            return Err(PublishError::TooLong { len, max });
-        }
-        let texts: Vec<_> = texts.into_iter().map(sanitize).collect();
-        if self.closed {
-            return Err(PublishError::Closed);
-        }
-        let name = self.members[index].name.ok_or(PublishError::NotHere)?;
-        let first = self.position();
-        if u64::MAX - first < texts.len() as u64 {
-            self.close();
-            return Err(PublishError::Closed);
-        }
-        for text in texts {
-            self.append(EventKind::Message, name, &text);
-            self.published += 1;
-        }
-        Ok(first..self.position())
-    }
-
-    fn rename(&mut self, index: usize, name: &'static str) -> Result<(), RenameError> {
-        if self.closed {
-            return Err(RenameError::Closed);
-        }
-        let old = self.members[index].name.ok_or(RenameError::NotHere)?;
-        if old == name {
-            return Ok(());
-        }
-        if self.holders(name).iter().any(|holder| *holder != index) {
-            return Err(RenameError::NameTaken);
-        }
-        let renamed = self.append(EventKind::Renamed, old, name);
-        renamed.ok_or(RenameError::Closed)?;
-        self.members[index].name = Some(name);
-        Ok(())
-    }
-
-    fn close(&mut self) {
-        self.closed = true;
-        for index in std::mem::take(&mut self.present) {
-            self.members[index].name = None;
-            self.members[index].until = Some((self.position(), LeaveReason::Closed));
-        }
-    }
-
-    /// The members whose handles still exist.
+    /// The members and subscribers whose handles still exist.
     pub(crate) fn handles(&self) -> Vec<usize> {
-        let held = |index: &usize| self.members[*index].held;
-        (0..self.members.len()).filter(held).collect()
+        self.indices(|member| member.held)
     }
+
+    /// Those of them that can read.
+    pub(crate) fn readers(&self) -> Vec<usize> {
+        self.indices(|member| member.held && member.reads)
+    }
+
+    /// The members, which have an id.
+    pub(crate) fn ids(&self) -> Vec<usize> {
+        self.indices(|member| !member.is_subscriber)
+    }
+}
+
+/// The text as the hub publishes it.
+pub(crate) fn sanitized(text: &str) -> String {
+    text.replace(['\n', '\u{202e}'], "")
 }
 
 impl ReferenceStateMachine for Model {
@@ -250,14 +185,17 @@ impl ReferenceStateMachine for Model {
         // Logs whose index fills up first, logs whose ring does, and one that is longer than a
         // batch.
         let max_text = select(vec![0, 8, 64, 64, 12_000]);
+        let mailbox_bytes = select(vec![0, 100, 400, 16 << 10]);
         let announce_up_to = select(vec![None, None, None, Some(0), Some(1), Some(3)]);
         // Far from the last number, and so near to it that it is often reached.
         let left = prop_oneof![Just(u64::MAX), 0..100u64, 0..3_000u64];
-        let first = left.prop_map(|left| u64::MAX - left);
-        let settings = (max_text, announce_up_to, first);
-        let model = |(max_text, announce_up_to, first)| {
+        // Positions can then be earlier than the first event.
+        let first = prop_oneof![4 => left.prop_map(|left| u64::MAX - left), 1 => 0..50u64];
+        let settings = (max_text, mailbox_bytes, announce_up_to, first);
+        let model = |(max_text, mailbox_bytes, announce_up_to, first)| {
             Self::new(Settings {
                 max_text,
+                mailbox_bytes,
                 announce_up_to,
                 first,
             })
@@ -271,27 +209,54 @@ impl ReferenceStateMachine for Model {
 
     /// While proptest shrinks a failure, the join of the acting member may have been removed.
     fn preconditions(model: &Self, op: &Op) -> bool {
+        let has = |index: &usize, test: fn(&ModelMember) -> bool| {
+            model.members.get(*index).is_some_and(test)
+        };
+        let has_id = |index| has(index, |member| !member.is_subscriber);
         match op {
-            Op::Join { .. } | Op::Close => true,
+            Op::Join { .. }
+            | Op::Subscribe { .. }
+            | Op::Announce { .. }
+            | Op::UseForeignIds
+            | Op::Close => true,
             Op::Leave { index, .. }
             | Op::Publish { index, .. }
             | Op::PublishBurst { index, .. }
-            | Op::Rename { index, .. } => *index < model.members.len(),
-            Op::Drop { index, .. } | Op::Read { index, .. } => model
-                .members
-                .get(*index)
-                .is_some_and(|expected| expected.held),
+            | Op::Mute { index, .. }
+            | Op::Rename { index, .. } => has_id(index),
+            Op::Send { from, to, .. } => from.as_ref().is_none_or(has_id) && has_id(to),
+            Op::IntoPublisher { index } => has_id(index) && has(index, |m| m.held && m.reads),
+            Op::Read { index, .. } => has(index, |member| member.held && member.reads),
+            Op::Drop { index, .. } => has(index, |member| member.held),
         }
     }
 
     fn apply(mut model: Self, op: &Op) -> Self {
         model.outcome = match op {
             Op::Join { name, .. } => Outcome::Joined(model.join(name)),
-            Op::Leave { index, reason } => Outcome::Left(model.leave(*index, *reason)),
+            Op::Subscribe { .. } => {
+                model.subscribe();
+                Outcome::Done
+            }
+            Op::Leave { index, reason, .. } => Outcome::Left(model.leave(*index, *reason)),
             Op::Publish { index, .. } | Op::PublishBurst { index, .. } => {
                 Outcome::Published(model.publish(*index, op))
             }
+            Op::Announce { length } => {
+                let announced = model.announce(&text(0, *length, true));
+                Outcome::Published(announced.map_err(|reason| (0, reason)))
+            }
             Op::Rename { index, name } => Outcome::Renamed(model.rename(*index, name)),
+            Op::Mute { index, muted } => Outcome::Muted(model.mute(*index, *muted)),
+            Op::Send { from, to, length } => {
+                model.sent += 1;
+                let text = text(model.sent, *length, true);
+                Outcome::Sent(model.send(*from, *to, &text))
+            }
+            Op::IntoPublisher { index } => {
+                model.members[*index].reads = false;
+                Outcome::Done
+            }
             Op::Drop { index, panics } => {
                 let reason = match panics {
                     true => LeaveReason::Panicked,
@@ -301,7 +266,7 @@ impl ReferenceStateMachine for Model {
                 model.members[*index].held = false;
                 Outcome::Done
             }
-            Op::Read { .. } => Outcome::Done,
+            Op::Read { .. } | Op::UseForeignIds => Outcome::Done,
             Op::Close => {
                 model.close();
                 Outcome::Done

@@ -77,7 +77,8 @@ impl Member {
         self.reader.position()
     }
 
-    /// How many events it has not read yet, evicted ones included.
+    /// How many events it has not read yet, evicted ones included. Events after its departure do
+    /// not count.
     pub fn behind(&self) -> u64 {
         self.reader.behind()
     }

@@ -87,10 +87,10 @@ impl Subscriber {
         self.hub.shared.at(self.cursor.seq)
     }
 
-    /// How many events it has not read yet, evicted ones included.
+    /// How many events it has not read yet, evicted ones included. Events after the end of its
+    /// stream do not count.
     pub fn behind(&self) -> u64 {
-        let head = self.hub.position().number;
-        head.saturating_sub(self.cursor.seq)
+        self.hub.shared.lock().behind(&self.cursor)
     }
 
     /// Waits for the next item. `None` after [`Delivery::Closed`]; the same as the stream's `next`.

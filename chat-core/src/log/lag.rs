@@ -78,9 +78,21 @@ impl LagTracker {
     }
 
     /// The cursor no longer exists.
-    pub(crate) fn leave(&mut self, place: Place) {
+    pub(crate) fn leave(&mut self, mut place: Place) {
+        self.end(&mut place);
+    }
+
+    /// The cursor reads no more, unless what it read last is put back.
+    pub(crate) fn end(&mut self, place: &mut Place) {
+        if place.zone == ENDED {
+            return;
+        }
         self.cursors -= 1;
-        self.count_out(place);
+        self.count_out(*place);
+        *place = Place {
+            zone: ENDED,
+            credit: None,
+        };
     }
 
     /// The cursor has moved to this offset, by `reading` or because it was overrun.
@@ -96,6 +108,7 @@ impl LagTracker {
     /// where it was counted before it read. Its credit is what it was then, unless it has moved.
     /// Without an offset it was overrun meanwhile, and has not moved.
     pub(crate) fn put_back(&mut self, place: &mut Place, before: Place, offset: Option<u64>) {
+        self.cursors += usize::from(place.zone == ENDED);
         self.count_out(*place);
         let zone = offset.map_or(before.zone, |offset| offset / self.zone_bytes);
         if zone != before.zone {
@@ -190,8 +203,9 @@ impl LagTracker {
     }
 }
 
-/// A zone that is never live.
+/// Zones that are never live.
 const OVERRUN: u64 = u64::MAX;
+const ENDED: u64 = u64::MAX - 1;
 
 #[cfg(test)]
 mod tests {

@@ -53,7 +53,7 @@ fn pauses() -> impl Strategy<Value = u64> {
 }
 
 fn member(name: &str) -> Option<SlotId> {
-    (!name.is_empty()).then(|| SlotId {
+    (!name.is_empty()).then_some(SlotId {
         index: name.len() as u32,
         generation: 7,
     })

@@ -287,11 +287,12 @@ impl Feed {
         member.reader().with_state(|state, cursor| {
             for &end in mail {
                 // An item of no bytes is one that this peer is not shown.
-                if taken <= start && start < end {
+                let shown = start < end;
+                if shown && taken <= start {
                     break;
                 }
                 removed.extend(state.take_mail(id, u64::MAX));
-                if taken < end {
+                if shown && taken < end {
                     rest = Some(&bytes[taken..end]);
                     break;
                 }

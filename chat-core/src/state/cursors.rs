@@ -1,5 +1,6 @@
 //! The readers' numbers in one place, to see who is behind.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 /// The key of a cursor: small and dense, and reused.
@@ -29,8 +30,8 @@ struct Barrier {
     id: BarrierId,
     number: u64,
     before: usize,
-    /// Readers that missed events before the number since the barrier was set.
-    missed: usize,
+    /// The gaps before the number, of each reader, since the barrier was set.
+    missed: BTreeMap<CursorKey, usize>,
 }
 
 impl Cursors {
@@ -59,10 +60,18 @@ impl Cursors {
 
     /// Says whether a barrier is reached by that.
     pub(crate) fn remove(&mut self, key: CursorKey) -> bool {
-        let reached = self.advance(key, u64::MAX);
+        let reached = self.end(key);
+        for barrier in &mut self.barriers {
+            barrier.missed.remove(&key);
+        }
         self.members[key as usize] = NONE;
         self.free.push(key);
         reached
+    }
+
+    /// The cursor has read everything that it ever will, so nothing waits for it.
+    pub(crate) fn end(&mut self, key: CursorKey) -> bool {
+        self.advance(key, u64::MAX)
     }
 
     /// The cursor has moved to `number`. Says whether a barrier is reached by that.
@@ -86,18 +95,23 @@ impl Cursors {
     }
 
     /// A cursor at `number` missed events from there on.
-    pub(crate) fn missed(&mut self, number: u64) {
+    pub(crate) fn missed(&mut self, key: CursorKey, number: u64) {
         for barrier in &mut self.barriers {
-            barrier.missed += usize::from(number < barrier.number);
+            if number < barrier.number {
+                *barrier.missed.entry(key).or_default() += 1;
+            }
         }
     }
 
     /// What [`missed`](Self::missed) said has not been told after all.
-    pub(crate) fn not_missed(&mut self, number: u64) {
+    pub(crate) fn not_missed(&mut self, key: CursorKey, number: u64) {
         for barrier in &mut self.barriers {
             // It may have been set between the two.
-            let told = usize::from(number < barrier.number);
-            barrier.missed = barrier.missed.saturating_sub(told);
+            if number < barrier.number
+                && let Some(gaps) = barrier.missed.get_mut(&key)
+            {
+                *gaps = gaps.saturating_sub(1);
+            }
         }
     }
 
@@ -128,7 +142,7 @@ impl Cursors {
             id,
             number,
             before,
-            missed: 0,
+            missed: BTreeMap::new(),
         });
         id
     }
@@ -136,7 +150,8 @@ impl Cursors {
     /// How many cursors are before the number, and how many missed events before it.
     pub(crate) fn barrier(&self, id: BarrierId) -> Option<(usize, usize)> {
         let barrier = self.barriers.iter().find(|barrier| barrier.id == id)?;
-        Some((barrier.before, barrier.missed))
+        let missed = barrier.missed.values().filter(|gaps| **gaps > 0).count();
+        Some((barrier.before, missed))
     }
 
     pub(crate) fn clear_barrier(&mut self, id: BarrierId) {

@@ -42,6 +42,10 @@ impl Mailbox {
     pub(crate) fn push_or_count(&mut self, direct: Direct, after: u64, limit: usize) {
         if self.push(direct, after, limit).is_err() {
             self.skipped += 1;
+            if self.queue.is_empty() {
+                // No item comes before the count, and perhaps none after it.
+                self.report_skipped(after);
+            }
         }
     }
 

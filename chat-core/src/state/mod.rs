@@ -183,9 +183,20 @@ impl State {
         };
         self.members.get(to).ok_or(Refusal::RecipientNotHere)?;
         let (after, limit) = (self.log.head(), self.mailbox_bytes);
-        self.mailbox(to)
-            .push(direct(from, text), after, limit)
-            .map_err(|_| Refusal::MailboxFull)
+        let pushed = self.mailbox(to).push(direct(from, text), after, limit);
+        pushed.map_err(|_| {
+            self.drop_empty_mailbox(to);
+            Refusal::MailboxFull
+        })
+    }
+
+    /// A member without mail takes no memory for it.
+    fn drop_empty_mailbox(&mut self, id: SlotId) {
+        if let Some(mailbox) = self.members.mailbox_mut(id)
+            && mailbox.as_ref().is_some_and(|mailbox| mailbox.is_empty())
+        {
+            *mailbox = None;
+        }
     }
 
     /// Delivers a session's notice to its own member, after all events before number `after`. One
@@ -322,10 +333,7 @@ impl State {
     pub(crate) fn take_mail(&mut self, id: SlotId, position: u64) -> Option<Mail> {
         let mailbox = self.members.mailbox_mut(id)?;
         let mail = mailbox.as_mut()?.take_due(position)?;
-        if mailbox.as_ref().is_some_and(|mailbox| mailbox.is_empty()) {
-            // A member without mail takes no memory for it.
-            *mailbox = None;
-        }
+        self.drop_empty_mailbox(id);
         Some(mail)
     }
 
@@ -474,3 +482,6 @@ impl AnnounceLimit {
 fn micros(time: Timestamp) -> u64 {
     time.as_millis().saturating_mul(1000)
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,6 +124,13 @@ impl State {
         self.barrier_reached |= self.cursors.remove(cursor.key);
     }
 
+    /// How many events the cursor has before it, up to the end of its stream.
+    pub(crate) fn behind(&self, cursor: &Cursor) -> u64 {
+        let left = cursor.member.and_then(|id| self.members.end(id));
+        let end = left.map_or(self.log.head(), |(end, _)| end);
+        end.saturating_sub(cursor.seq)
+    }
+
     /// Appends to `out` the lines that the cursor has before it, up to the next mail, and moves the
     /// cursor behind them.
     ///
@@ -155,10 +162,11 @@ impl State {
         let mut missed = 0;
         if cursor.seq < held.start.min(until) {
             missed = held.start.min(until) - cursor.seq;
-            self.cursors.missed(cursor.seq);
+            self.cursors.missed(cursor.key, cursor.seq);
             cursor.seq += missed;
             self.gaps += 1;
-            self.missed += missed;
+            // A position can be much earlier than the hub's first event.
+            self.missed = self.missed.saturating_add(missed);
         }
         let from = cursor.seq;
         // A member that left long ago may have its end before the tail; then nothing is read.
@@ -182,10 +190,15 @@ impl State {
         }
         let caught_up = cursor.seq == until && !has_mail;
         let room = amount != Amount::One || (missed == 0 && from == until);
+        let closed = end.filter(|_| caught_up && room);
+        if closed.is_some() {
+            self.barrier_reached |= self.cursors.end(cursor.key);
+            self.lag.end(&mut cursor.place);
+        }
         ReadOutcome {
             missed,
             events: from..cursor.seq,
-            closed: end.filter(|_| caught_up && room).map(|(_, reason)| reason),
+            closed: closed.map(|(_, reason)| reason),
             caught_up: caught_up && end.is_none(),
             before: place,
         }
@@ -198,9 +211,9 @@ impl State {
         self.cursors.advance(cursor.key, seq);
         if seq < outcome.events.start {
             // The gap, too: it was not told, and may grow.
-            self.cursors.not_missed(seq);
+            self.cursors.not_missed(cursor.key, seq);
             self.gaps -= 1;
-            self.missed -= outcome.missed;
+            self.missed = self.missed.saturating_sub(outcome.missed);
         }
         // If it was overrun meanwhile, the next read will say so.
         let held = seq >= self.log.held().start;

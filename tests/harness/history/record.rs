@@ -1,6 +1,6 @@
 //! The record of a member: all items that it has received.
 
-use chat_core::{Batch, Delivery, Event, LeaveReason, Member, TryRecvError};
+use chat_core::{Batch, Delivery, Event, LeaveReason, Member, MemberId, Subscriber, TryRecvError};
 use tokio_stream::StreamExt;
 
 /// The ways to wait for the items of a member.
@@ -25,6 +25,8 @@ impl ReadMethod {
 #[derive(Clone, Debug)]
 pub struct Record {
     pub(super) member: String,
+    /// The id, unless it is the record of a subscriber.
+    pub(super) id: Option<MemberId>,
     pub(super) from: u64,
     pub(super) items: Vec<Delivery>,
 }
@@ -34,7 +36,18 @@ impl Record {
     pub fn of(member: &Member) -> Self {
         Self {
             member: format!("{:?}", member.id()),
+            id: Some(member.id()),
             from: member.position().number,
+            items: Vec::new(),
+        }
+    }
+
+    /// A record of a subscriber that has not read anything yet.
+    pub fn of_subscriber(subscriber: &Subscriber) -> Self {
+        Self {
+            member: "a subscriber".into(),
+            id: None,
+            from: subscriber.position().number,
             items: Vec::new(),
         }
     }
@@ -51,8 +64,16 @@ impl Record {
 
     /// Reads all available items one by one.
     pub fn catch_up(&mut self, member: &mut Member) -> TryRecvError {
+        self.catch_up_with(|| member.try_recv())
+    }
+
+    /// Reads all available items of a member or subscriber.
+    pub fn catch_up_with(
+        &mut self,
+        mut read: impl FnMut() -> Result<Delivery, TryRecvError>,
+    ) -> TryRecvError {
         loop {
-            match member.try_recv() {
+            match read() {
                 Ok(delivery) => self.push(delivery),
                 Err(reason) => return reason,
             }

@@ -15,9 +15,15 @@ fn history() -> History {
     };
     let (mut one, mut ann) = join("ann");
     let (mut two, mut bob) = join("bob");
-    let mut published = Published::of(&ann);
+    let (mut published, mut sent) = (Published::of(&ann), Sent::of(&ann));
     for text in ["a", "b", "c"] {
-        published.push(ann.publish(text).unwrap(), text);
+        let number = ann.publish(text).unwrap();
+        published.push(number, text);
+        sent.published(&(number..number + 1));
+        if text != "b" {
+            hub.send(ann.id(), bob.id(), text).unwrap();
+            sent.push(bob.id(), text);
+        }
     }
     hub.rename(ann.id(), "eve".parse().unwrap()).unwrap();
     let (_, cid) = join("cid");
@@ -30,6 +36,7 @@ fn history() -> History {
     history.add(one);
     history.add(two);
     history.add_published(published);
+    history.add_sent(sent);
     history
 }
 
@@ -49,6 +56,7 @@ mod history {
             events: 7,
             deliveries: 13,
             rosters: 3,
+            mail: 2,
         };
         assert_eq!(history().check(), Ok(checked));
     }
@@ -141,6 +149,91 @@ mod publisher {
         assert_fails("not in", |h| h.published[0].from = 3);
         assert_fails("not in", |h| h.published[0].left(4));
         assert_fails("other members received", |h| h.published[0].push(5, "eve"));
+    }
+}
+
+mod mail {
+    use super::*;
+
+    /// The items of bob: `a`, mail, `b`, `c`, mail, and others.
+    fn items(history: &mut History) -> &mut Vec<Delivery> {
+        &mut history.records[1].items
+    }
+
+    #[test]
+    fn out_of_order_fails() {
+        assert_fails("was sent before", |h| items(h).swap(1, 4));
+        assert_fails("was sent before", |h| drop(items(h).remove(1)));
+    }
+
+    #[test]
+    fn lost_or_repeated_fails() {
+        assert_fails("was lost", |h| drop(items(h).remove(4)));
+        assert_fails("comes twice", |h| {
+            let copy = items(h)[4].clone();
+            items(h).insert(5, copy);
+        });
+        assert_fails("was not sent", |h| {
+            let copy = items(h)[1].clone();
+            h.records[0].items.insert(0, copy);
+        });
+    }
+
+    #[test]
+    fn at_another_place_fails() {
+        assert_fails("it was sent between", |h| items(h).swap(0, 1));
+        assert_fails("it was sent between", |h| items(h).swap(1, 2));
+        let mut history = history();
+        items(&mut history).splice(2..3, [Delivery::Gap { missed: 1 }]);
+        assert!(history.check().is_ok(), "after a, before the gap");
+        items(&mut history).swap(1, 2);
+        assert!(history.check().is_ok(), "the gap comes first");
+    }
+}
+
+mod identity {
+    use super::*;
+    use chat_core::EventKind;
+
+    /// Checks some of these events as if they had consecutive numbers.
+    fn check(kinds: &[EventKind]) -> Result<(), String> {
+        let history = history();
+        let known: Vec<_> = history.records[0].events().collect();
+        let of_kind = |kind: &EventKind| known.iter().find(|event| event.kind() == *kind);
+        let events = kinds.iter().filter_map(of_kind).copied();
+        super::super::identity::check(&(0..).zip(events).collect())
+    }
+
+    #[test]
+    fn of_departed_or_renamed_member_fails() {
+        use EventKind::{Arrived, Left, Message, Renamed};
+        let left = Left(LeaveReason::Left);
+        assert_eq!(check(&[Arrived, Message, Renamed]), Ok(()));
+        assert!(check(&[Arrived, Arrived]).unwrap_err().contains("present"));
+        assert!(check(&[left, left]).unwrap_err().contains("has left"));
+        let renamed = check(&[Renamed, Message]).unwrap_err();
+        assert!(renamed.contains("another name"), "{renamed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn decreasing_time_fails() {
+        let [early, late] = [0, 1].map(|_| Hub::new(HubConfig::default()));
+        let mut events = Vec::new();
+        for hub in [early, late] {
+            let mut reader = hub.subscribe(chat_core::Start::Now);
+            hub.announce("now").unwrap();
+            let Ok(Delivery::Event(event)) = reader.try_recv() else {
+                panic!("the event is available")
+            };
+            events.push(event);
+            tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        }
+        let check = |events: &[&Event]| {
+            super::super::identity::check(&(0..).zip(events.iter().copied()).collect())
+        };
+        assert_eq!(check(&[&events[0], &events[1]]), Ok(()));
+        let error = check(&[&events[1], &events[0]]).unwrap_err();
+        assert!(error.contains("earlier"), "{error}");
     }
 }
 

@@ -1,14 +1,16 @@
 //! All operations at once on several threads until the hub closes: members publish, read with every
-//! method and at every pace, compete for a few names, and one task removes members. No task waits
-//! for a time. The history checker compares all records with the promises.
+//! method and at every pace, send direct messages, compete for a few names, and one task removes
+//! members. Subscribers read along, and tasks wait until all have read. No task waits for a time. The
+//! history checker compares all records with the promises.
 
-use chat_core::{
-    Batch, EventKind, Hub, HubConfig, JoinError, LeaveReason, Member, Name, PublishError,
-    RemovalReason,
-};
-use chat_tests::history::{History, Published, ReadMethod, Record};
+mod members;
+mod read_by_all;
+
+use chat_core::{EventKind, Hub, HubConfig, JoinError, LeaveReason, Name, NotReadByAll, Start};
+use chat_tests::history::{History, Record};
 use chat_tests::memory::{DEADLINE, hub_starting_at, join, join_with_limit, join_with_roster};
 use chat_tests::within;
+use members::{READ_PATTERNS, compete, follow, publish, read, remove_members, resume};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use tokio::task::{JoinSet, yield_now};
@@ -18,165 +20,6 @@ const EVENTS: u64 = 12_000;
 
 const PUBLISHERS: usize = 4;
 const RIVALS: usize = 4;
-/// The names that the rivals join under: fewer names than rivals.
-const CONTESTED: [&str; 3] = ["ann", "ben", "cat"];
-
-/// How a member reads.
-#[derive(Clone, Copy, Debug)]
-enum ReadPattern {
-    /// Without a pause.
-    Continuous(ReadMethod),
-    /// In batches, with this number of events between two batches.
-    BatchesAfter(u64),
-    /// Drops each wait and reads again.
-    DroppedWaits,
-    /// Not before the hub is closed.
-    AfterClose,
-}
-
-const READ_PATTERNS: [ReadPattern; 8] = [
-    ReadPattern::Continuous(ReadMethod::Recv),
-    ReadPattern::Continuous(ReadMethod::Recv),
-    ReadPattern::Continuous(ReadMethod::Stream),
-    ReadPattern::Continuous(ReadMethod::RecvMany),
-    ReadPattern::BatchesAfter(50),
-    ReadPattern::BatchesAfter(1_000),
-    ReadPattern::DroppedWaits,
-    ReadPattern::AfterClose,
-];
-
-async fn read(mut member: Member, mut record: Record, pattern: ReadPattern) -> History {
-    let hub = member.hub().clone();
-    match pattern {
-        ReadPattern::Continuous(method) => record.read_to_end_with(method, &mut member).await,
-        ReadPattern::BatchesAfter(events) => {
-            let mut batch = Batch::default();
-            while member.recv_many(&mut batch).await > 0 {
-                record.push_batch(&batch);
-                let next = member.position().number.saturating_add(events);
-                while hub.position().number < next && !hub.is_closed() {
-                    yield_now().await;
-                }
-            }
-        }
-        ReadPattern::DroppedWaits => loop {
-            tokio::select! {
-                biased;
-                delivery = member.recv() => match delivery {
-                    Some(delivery) => record.push(delivery),
-                    None => break,
-                },
-                () = yield_now() => {}
-            }
-        },
-        ReadPattern::AfterClose => {
-            hub.closed().await;
-            record.read_to_end(&mut member).await;
-        }
-    }
-    assert_eq!(record.closed(), Some(LeaveReason::Closed), "{pattern:?}");
-    let mut history = History::new();
-    history.add(record);
-    history
-}
-
-/// Publishes without a pause and reads now and then, until the hub is closed.
-async fn publish(mut member: Member, mut record: Record) -> History {
-    let mut published = Published::of(&member);
-    for line in 0.. {
-        let texts: Vec<_> = (0..1 + line % 4)
-            .map(|part| format!("{line}.{part}"))
-            .collect();
-        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-        match member.hub().publish_many(member.id(), &texts) {
-            Ok(numbers) => published.push_many(numbers, &texts),
-            Err(refused) => {
-                assert_eq!(
-                    (refused.published, refused.reason),
-                    (0, PublishError::Closed)
-                );
-                break;
-            }
-        }
-        if line % 5 == 0 {
-            record.catch_up(&mut member);
-        }
-        yield_now().await;
-    }
-    record.read_to_end(&mut member).await;
-    assert_eq!(record.closed(), Some(LeaveReason::Closed));
-    let mut history = History::new();
-    history.add(record);
-    history.add_published(published);
-    history
-}
-
-fn contested_name(number: usize) -> Name {
-    let name = CONTESTED[number % CONTESTED.len()].parse();
-    name.expect("the names are valid")
-}
-
-/// Joins under a name once it is free, requests another, publishes, and leaves by drop or by
-/// `leave` unless it is removed before. Returns its history until the hub is closed.
-async fn compete(hub: Hub, number: usize) -> History {
-    let mut history = History::new();
-    for round in number.. {
-        let (mut member, roster) = match join_with_limit(&hub, contested_name(round), usize::MAX) {
-            Ok(joined) => joined,
-            Err(JoinError::NameTaken) => {
-                yield_now().await;
-                continue;
-            }
-            Err(refused) => {
-                assert_eq!(refused, JoinError::Closed);
-                break;
-            }
-        };
-        assert_eq!(
-            roster.position.number,
-            member.position().number,
-            "joining is one point"
-        );
-        history.add_roster(roster);
-        let (mut record, mut published) = (Record::of(&member), Published::of(&member));
-        for text in ["one", "two"] {
-            // The member may have been removed, which the history checker verifies.
-            if let Ok(number) = member.publish(text) {
-                published.push(number, text);
-            }
-            let _ = hub.rename(member.id(), contested_name(round + 1));
-        }
-        if round % 2 == 0 {
-            yield_now().await;
-        }
-        if round % 3 == 0
-            && let Ok(end) = hub.leave(member.id())
-        {
-            published.left(end);
-            assert_eq!(member.publish("too late").ok(), None);
-        }
-        record.catch_up(&mut member);
-        history.add(record);
-        history.add_published(published);
-    }
-    history
-}
-
-/// Removes the holders of the contested names until the hub is closed; returns how many removals
-/// succeeded.
-async fn remove_members(hub: Hub) -> u64 {
-    let mut removed = 0;
-    for round in 0.. {
-        if hub.is_closed() {
-            break;
-        }
-        let found = hub.find(&contested_name(round));
-        let left = found.map(|id| hub.remove(id, RemovalReason::Kicked));
-        removed += u64::from(left.is_some_and(|left| left.is_ok()));
-        yield_now().await;
-    }
-    removed
-}
 
 /// The result of [`run_all`].
 struct RunResult {
@@ -204,8 +47,22 @@ async fn run_all(hub: &Hub, close_after: u64) -> RunResult {
         observed.read_to_end(&mut observer).await;
         observed
     });
+    let ids: Vec<_> = members.iter().map(|(_, member)| member.id()).collect();
     for (record, member) in members.drain(..PUBLISHERS) {
-        tasks.spawn(publish(member, record));
+        tasks.spawn(publish(member, record, ids.clone()));
+    }
+    for pause in [0, 1_000] {
+        tasks.spawn(follow(hub.subscribe(Start::Now), pause));
+    }
+    tasks.spawn(resume(hub.subscribe(Start::Now)));
+    // One member reads nothing before the close, so all waits end after it.
+    let mut waits = JoinSet::new();
+    for events in [0, 100, u64::MAX / 2] {
+        let hub = hub.clone();
+        waits.spawn(async move {
+            let number = hub.position().number.saturating_add(events);
+            (number, hub.read_by_all(number).await)
+        });
     }
     for ((record, member), pattern) in members.into_iter().zip(READ_PATTERNS) {
         tasks.spawn(read(member, record, pattern));
@@ -231,6 +88,10 @@ async fn run_all(hub: &Hub, close_after: u64) -> RunResult {
     }
     let observed = within(DEADLINE, "closing", observer).await;
     let removed = within(DEADLINE, "closing", removed).await;
+    for (number, result) in within(DEADLINE, "reading", waits.join_all()).await {
+        let reached = number <= hub.position().number;
+        assert_eq!(reached, result != Err(NotReadByAll::Closed), "{result:?}");
+    }
     let (observed, removed) = (observed.expect("no panic"), removed.expect("no panic"));
     let kinds = observed.events().map(|event| event.kind()).collect();
     history.add(observed);
@@ -252,6 +113,7 @@ fn check(hub: &Hub, result: &RunResult) {
     let checked = result.history.check();
     let checked = checked.expect("the common history keeps the promises");
     assert!(checked.deliveries > 0 && checked.rosters > 0, "{checked:?}");
+    assert!(checked.mail > 0, "{checked:?}");
     let stats = hub.stats();
     assert!(hub.is_closed());
     assert_eq!((stats.members, hub.roster(1).total), (0, 0));
