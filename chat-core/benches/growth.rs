@@ -1,15 +1,14 @@
-//! How costs grow with the number of members, to a million, in process and in CPU time.
+//! The growth of costs with the number of members, up to a million, in process and in CPU time.
 //!
 //! ```text
 //! cargo bench -p chat-core --bench growth                          a table, half a minute
 //! cargo bench -p chat-core --bench growth -- growth/1000           sizes whose id matches
-//! cargo bench -p chat-core --bench growth -- --out growth.jsonl    as JSON lines, too
-//! cargo bench -p chat-core --bench growth -- --test                each once: does it still run?
+//! cargo bench -p chat-core --bench growth -- --out growth.jsonl    also as JSON lines
+//! cargo bench -p chat-core --bench growth -- --test                each once, as a test
 //! ```
 //!
-//! Figures are for one operation or one member, so what is linear in the number of members is
-//! level, but for the caches that it outgrows: where it matters, members are gone through in an
-//! order that has nothing to do with where they are, as in a hub that has stood for a while.
+//! Figures are per operation or per member, so linear costs appear constant, except for cache
+//! misses. Where it matters, members are visited in random order, as in a hub that has run for long.
 
 use chat_core::{Hub, HubConfig, JoinOptions, Member, Name};
 use cpu_time::{ProcessTime, ThreadTime};
@@ -27,10 +26,10 @@ use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio_stream::Stream;
 
-/// 32 bytes, as in the other benchmark.
+/// 32 bytes, as in the benchmark `hub`.
 const TEXT: &str = "abcdefghijklmnopqrstuvwxyz012345";
 
-/// What was asked for on the command line.
+/// The command line.
 struct Options {
     sizes: Vec<usize>,
     test: bool,
@@ -38,7 +37,7 @@ struct Options {
 }
 
 impl Options {
-    /// What it does not know it ignores: `cargo bench` gives its arguments to all benchmarks.
+    /// Ignores unknown arguments: `cargo bench` passes its arguments to all benchmarks.
     fn from_args() -> Self {
         let (mut test, mut filter, mut out) = (false, String::new(), None);
         let mut args = std::env::args().skip(1);
@@ -57,13 +56,13 @@ impl Options {
     }
 }
 
-/// All that was measured, in the order in which it first was.
+/// All measurements, in the order of their first occurrence.
 #[derive(Default)]
 struct Sheet {
     rows: Vec<(String, Vec<(usize, f64)>)>,
-    /// How many members there are now.
+    /// The current number of members.
     size: usize,
-    /// How many operations a figure is for, at least.
+    /// The minimum number of operations per figure.
     operations: usize,
 }
 
@@ -76,7 +75,7 @@ impl Sheet {
         }
     }
 
-    /// Nanoseconds for each of so many operations.
+    /// Adds nanoseconds per operation.
     fn each(&mut self, measure: &str, spent: Duration, operations: usize) {
         let each = spent.as_nanos() as f64 / operations as f64;
         self.add(format!("{measure}, ns"), each);
@@ -104,7 +103,7 @@ impl Sheet {
         }
     }
 
-    /// Every repetition, as JSON lines.
+    /// Appends each repetition as a line of JSON.
     fn append_to(&self, path: &str) -> io::Result<()> {
         let mut file = File::options().append(true).create(true).open(path)?;
         for (measure, values) in &self.rows {
@@ -124,52 +123,52 @@ fn median(values: &[(usize, f64)], size: usize) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// The CPU time that something takes, without what it takes to look at the clock.
+/// The CPU time of `work`, without that of reading the clock.
 fn spent<T>(work: impl FnOnce() -> T) -> Duration {
-    static LOOK: LazyLock<Duration> = LazyLock::new(|| {
-        let mut looks = [(); 101].map(|()| ProcessTime::now().elapsed());
-        looks.sort();
-        looks[looks.len() / 2]
+    static OVERHEAD: LazyLock<Duration> = LazyLock::new(|| {
+        let mut samples = [(); 101].map(|()| ProcessTime::now().elapsed());
+        samples.sort();
+        samples[samples.len() / 2]
     });
 
-    let look = *LOOK;
+    let overhead = *OVERHEAD;
     let start = ProcessTime::now();
     black_box(work());
-    start.elapsed().saturating_sub(look)
+    start.elapsed().saturating_sub(overhead)
 }
 
-/// A name as addresses are, so that there is no look to compare.
-fn name(of: &str, number: usize) -> Name {
-    Name::assigned(&format!("{of}:{number}")).expect("a good name")
+/// A name in the form of an address: such names have no skeleton to compare.
+fn name(prefix: &str, number: usize) -> Name {
+    Name::assigned(&format!("{prefix}:{number}")).expect("the name is valid")
 }
 
 fn join(hub: &Hub, name: Name) -> Member {
     hub.join(name).expect("the name is free and the hub open")
 }
 
-/// Nobody hears who comes: else those who wait would first have to read all of that.
-fn silent_hub() -> Hub {
+/// A hub that announces no arrivals, so that members have no backlog of them.
+fn quiet_hub() -> Hub {
     let mut config = HubConfig::default();
     config.announce_up_to = Some(0);
     Hub::new(config)
 }
 
-/// So many members, of whom nobody has read yet.
+/// Joins `size` members, none of which reads.
 fn join_all(hub: &Hub, size: usize) -> Vec<Member> {
     let names = (0..size).map(|number| name("member", number));
     names.map(|name| join(hub, name)).collect()
 }
 
-/// Coming, going and being looked up; nobody reads, everybody is announced.
+/// Joining, leaving and lookups. No member reads; all arrivals are announced.
 fn members(sheet: &mut Sheet) {
     let (size, operations) = (sheet.size, sheet.operations);
     let hub = Hub::new(HubConfig::default());
     let names: Vec<_> = (0..size).map(|number| name("member", number)).collect();
     let mut members = Vec::with_capacity(size);
-    let come = || members.extend(names.iter().map(|name| Some(join(&hub, name.clone()))));
-    sheet.each("join, all", spent(come), size);
+    let join_all = || members.extend(names.iter().map(|name| Some(join(&hub, name.clone()))));
+    sheet.each("join, all", spent(join_all), size);
 
-    // An order that no cache can guess, the same each time.
+    // A random order, the same each time.
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
     let mut order: Vec<_> = (0..size).collect();
     order.sort_by_cached_key(|number| hasher.hash_one(number));
@@ -182,8 +181,8 @@ fn members(sheet: &mut Sheet) {
     sheet.each("leave and come back, all", spent(churn), size);
 
     let one_more = name("one", 0);
-    let come_and_go = || (0..operations).for_each(|_| drop(join(&hub, one_more.clone())));
-    sheet.each("one more, and gone", spent(come_and_go), operations);
+    let join_and_leave = || (0..operations).for_each(|_| drop(join(&hub, one_more.clone())));
+    sheet.each("one more, and gone", spent(join_and_leave), operations);
 
     let rosters = operations.div_ceil(size);
     let list = || (0..rosters).for_each(|_| drop(black_box(hub.roster(size))));
@@ -200,7 +199,7 @@ fn members(sheet: &mut Sheet) {
     let longest = longest_wait(&hub, || drop(hub.roster(size)));
     sheet.longest("longest wait while all are listed", longest);
 
-    // Of their own: who asks does not hold the hub's name.
+    // Fresh names: a caller does not share the allocation of the hub.
     let numbers = order.iter().cycle().take(operations);
     let asked: Vec<_> = numbers.map(|number| name("member", *number)).collect();
     let find = || asked.iter().filter_map(|name| hub.find(name)).count();
@@ -218,7 +217,8 @@ fn members(sheet: &mut Sheet) {
     for (measure, writers) in [("publish, by one", 1), ("publish, by any", size)] {
         let publish = || {
             for at in order.iter().take(writers).cycle().take(operations) {
-                hub.publish(ids[*at], TEXT).expect("it is here");
+                hub.publish(ids[*at], TEXT)
+                    .expect("the member has not left");
             }
         };
         sheet.each(measure, spent(publish), operations);
@@ -228,35 +228,35 @@ fn members(sheet: &mut Sheet) {
     sheet.each("drop, all", spent(leave), size);
 }
 
-/// Counts, and does nothing else, so what is measured is the hub.
-struct Count(AtomicUsize);
+/// A waker that only counts, so that the hub alone is measured.
+struct CountingWaker(AtomicUsize);
 
-impl Wake for Count {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, SeqCst);
     }
 }
 
-/// All of them look for news, find none, and wait.
+/// Polls all members, none of which has an event, so that they register their wakers.
 fn wait(members: &mut [Member], waker: &Waker) {
     let mut cx = Context::from_waker(waker);
     for member in members {
         let polled = Pin::new(member).poll_next(&mut cx);
-        assert!(polled.is_pending(), "there is nothing to take");
+        assert!(polled.is_pending(), "no event is available");
     }
 }
 
-/// Members that keep up: they wait, are woken by a line, take it and wait again.
+/// Members that keep up: they wait, are woken by a line, read it and wait again.
 fn waiting(sheet: &mut Sheet) {
     let (size, operations) = (sheet.size, sheet.operations);
-    let hub = silent_hub();
+    let hub = quiet_hub();
     let writer = join(&hub, name("writer", 0));
     let mut members = join_all(&hub, size);
-    let woken = Arc::new(Count(AtomicUsize::new(0)));
+    let woken = Arc::new(CountingWaker(AtomicUsize::new(0)));
     let waker = Waker::from(woken.clone());
     let rounds = operations.div_ceil(size);
-    let [mut waking, mut taking, mut falling_asleep] = [Duration::ZERO; 3];
-    // Once before it counts: it makes room in the lists of those who wait.
+    let [mut waking, mut taking, mut registering] = [Duration::ZERO; 3];
+    // Not measured: the wait lists allocate.
     wait(&mut members, &waker);
     for _ in 0..rounds {
         waking += spent(|| writer.publish(TEXT));
@@ -266,22 +266,26 @@ fn waiting(sheet: &mut Sheet) {
                 .map(Member::try_recv)
                 .all(|line| line.is_ok())
         });
-        falling_asleep += spent(|| wait(&mut members, &waker));
+        registering += spent(|| wait(&mut members, &waker));
     }
     let operations = rounds * size;
-    assert_eq!(woken.0.load(SeqCst), operations, "each time everybody");
+    assert_eq!(
+        woken.0.load(SeqCst),
+        operations,
+        "each line wakes each member"
+    );
     sheet.each("publish, all wait, per member", waking, operations);
     sheet.each("try_recv, each", taking, operations);
-    sheet.each("wait, each", falling_asleep, operations);
+    sheet.each("wait, each", registering, operations);
     sheet.each("close, all wait, per member", spent(|| hub.close()), size);
 }
 
-/// A task for each member, on one thread: from publishing a line to when all have taken it.
+/// A task per member, on one thread: from publishing a line until all tasks have received it.
 fn tasks(sheet: &mut Sheet) {
     let (size, operations) = (sheet.size, sheet.operations);
     let runtime = Builder::new_current_thread().build();
-    let runtime = runtime.expect("it needs nothing");
-    let hub = silent_hub();
+    let runtime = runtime.expect("the runtime has no drivers");
+    let hub = quiet_hub();
     let (taken, all) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     for mut member in join_all(&hub, size) {
         let (taken, all) = (taken.clone(), all.clone());
@@ -297,21 +301,21 @@ fn tasks(sheet: &mut Sheet) {
     let writer = join(&hub, name("writer", 0));
     let publish = |lines| {
         for _ in 0..lines {
-            writer.publish(TEXT).expect("it is here");
+            writer.publish(TEXT).expect("the member has not left");
             runtime.block_on(all.notified());
         }
     };
-    // The first starts the tasks.
+    // The first line starts the tasks.
     publish(1);
     let rounds = operations.div_ceil(size);
     let spent = spent(|| publish(rounds));
     sheet.each("a line to so many tasks, each", spent, rounds * size);
 }
 
-/// How long one operation keeps the others waiting, at worst.
+/// The longest time for which one operation blocks others.
 fn stalls(sheet: &mut Sheet) {
     let size = sheet.size;
-    let hub = silent_hub();
+    let hub = quiet_hub();
     let mut longest = Duration::ZERO;
     let mut members = Vec::with_capacity(size);
     for number in 0..size {
@@ -327,7 +331,7 @@ fn stalls(sheet: &mut Sheet) {
     sheet.longest("longest wait while it closes", longest);
 }
 
-/// The longest that another thread waits for the hub's lock meanwhile, in wall time.
+/// The longest wait of another thread for the lock of the hub during `work`, in wall time.
 fn longest_wait(hub: &Hub, work: impl FnOnce()) -> Duration {
     let (started, done) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -338,7 +342,7 @@ fn longest_wait(hub: &Hub, work: impl FnOnce()) -> Duration {
                 black_box(hub.position().number);
                 longest = longest.max(start.elapsed());
                 started.store(true, SeqCst);
-                // Else the lock would hardly ever be free for the work.
+                // Leaves the lock free for the work.
                 (0..100).for_each(|_| spin_loop());
             }
             longest
@@ -348,27 +352,27 @@ fn longest_wait(hub: &Hub, work: impl FnOnce()) -> Duration {
         }
         work();
         done.store(true, SeqCst);
-        other.join().expect("it does not panic")
+        other.join().expect("the thread does not panic")
     })
 }
 
-/// What a member needs: by how much the process grows, where the system tells.
+/// Memory per member: the growth of resident memory, where the system reports it.
 fn memory(sizes: &[usize], sheet: &mut Sheet) {
-    // They stay until the end, so that none is put where another was.
-    let mut rooms = Vec::new();
+    // Kept until the end, so that no hub reuses the memory of another.
+    let mut hubs = Vec::new();
     for &size in sizes {
         sheet.size = size;
         let before = resident();
-        rooms.push(join_all(&silent_hub(), size));
+        hubs.push(join_all(&quiet_hub(), size));
         let grown = before.and_then(|before| resident()?.checked_sub(before));
-        // Less than that is what the allocator had at hand.
+        // Less than this can come from memory that the allocator had reserved.
         if let Some(grown) = grown.filter(|grown| *grown > 128 << 10) {
             sheet.add("memory, each, B".to_owned(), grown as f64 / size as f64);
         }
     }
 }
 
-/// Bytes of memory that the process has now.
+/// The resident memory of the process in bytes.
 fn resident() -> Option<usize> {
     let status = read_to_string("/proc/self/status").ok()?;
     let (_, rest) = status.split_once("VmRSS:")?;

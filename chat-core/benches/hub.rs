@@ -1,12 +1,12 @@
-//! What the hub costs in process, beside what one would use instead, in CPU time.
+//! The cost of the hub in process, compared with tokio's channels, in CPU time.
 //!
 //! ```text
-//! cargo bench -p chat-core                        all of it, some minutes
-//! cargo bench -p chat-core -- fan_out/1000        what matches
-//! cargo bench -p chat-core -- --test              each once: does it still run?
+//! cargo bench -p chat-core                        all benchmarks, some minutes
+//! cargo bench -p chat-core -- fan_out/1000        those whose id matches
+//! cargo bench -p chat-core -- --test              each once, as a test
 //! ```
 //!
-//! CPU time of the whole process, not wall time: it hardly depends on who else uses the machine.
+//! The measure is the CPU time of the process, not wall time: it hardly depends on other load.
 
 use chat_core::{Batch, Hub, HubConfig, Member};
 use cpu_time::ProcessTime;
@@ -19,10 +19,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, broadcast, mpsc};
 
-/// 32 bytes, as in the load generator for the servers.
+/// 32 bytes, as in the server benchmark.
 const TEXT: &str = "abcdefghijklmnopqrstuvwxyz012345";
 
-/// What the alternatives keep for a receiver.
+/// The capacity of the channels.
 const CAPACITY: usize = 1024;
 
 fn hub() -> Hub {
@@ -30,12 +30,12 @@ fn hub() -> Hub {
 }
 
 fn join(hub: &Hub, number: usize) -> Member {
-    // A colon, as addresses have, so that there is no look to compare.
-    let name = chat_core::Name::assigned(&format!("member:{number}")).expect("a good name");
+    // With a colon, as in an address: such names have no skeleton to compare.
+    let name = chat_core::Name::assigned(&format!("member:{number}")).expect("the name is valid");
     hub.join(name).expect("the name is free and the hub open")
 }
 
-/// Process CPU time, shown like wall time.
+/// CPU time of the process, formatted like wall time.
 struct Cpu(WallTime);
 
 impl Measurement for Cpu {
@@ -67,7 +67,7 @@ impl Measurement for Cpu {
     }
 }
 
-/// One publisher, one lock: what a line costs before anybody reads it.
+/// The cost of a line before any member reads it.
 fn publish(c: &mut Criterion<Cpu>) {
     let mut group = c.benchmark_group("publish");
     for stalled in [0, 1000] {
@@ -87,7 +87,7 @@ fn publish(c: &mut Criterion<Cpu>) {
     group.finish();
 }
 
-/// One member that takes so many events it is behind, in one look.
+/// One member that reads its backlog in one call.
 fn read(c: &mut Criterion<Cpu>) {
     let mut group = c.benchmark_group("read");
     for events in [1, 64, 4096] {
@@ -101,7 +101,7 @@ fn read(c: &mut Criterion<Cpu>) {
                 let mut spent = Duration::ZERO;
                 for _ in 0..rounds {
                     for _ in 0..events {
-                        writer.publish(TEXT).expect("it is here");
+                        writer.publish(TEXT).expect("the member has not left");
                     }
                     let start = ProcessTime::now();
                     while let Ok(items) = reader.try_recv_many(&mut batch) {
@@ -116,7 +116,7 @@ fn read(c: &mut Criterion<Cpu>) {
     group.finish();
 }
 
-/// A member that comes and goes, among so many.
+/// A member joins and leaves, among others.
 fn join_and_leave(c: &mut Criterion<Cpu>) {
     let mut group = c.benchmark_group("join and leave");
     for members in [10, 1_000, 100_000] {
@@ -129,15 +129,15 @@ fn join_and_leave(c: &mut Criterion<Cpu>) {
     group.finish();
 }
 
-/// Counts what receivers have taken; the one that completes a round wakes the sender.
+/// Counts received lines; the receiver that completes a round wakes the sender.
 #[derive(Default)]
-struct Taken {
+struct Received {
     count: AtomicU64,
     goal: AtomicU64,
     reached: Notify,
 }
 
-impl Taken {
+impl Received {
     fn add(&self, more: u64) {
         let count = self.count.fetch_add(more, SeqCst) + more;
         if count >= self.goal.load(SeqCst) {
@@ -153,22 +153,22 @@ impl Taken {
     }
 }
 
-/// A hub, or what is used instead of one: sends a burst to all its receivers' tasks.
-trait Peer: Send + 'static {
+/// The hub or an alternative: sends a burst to the tasks of all receivers.
+trait Sender: Send + 'static {
     fn burst(&mut self, lines: u64);
 }
 
 struct OurHub(Member);
-impl Peer for OurHub {
+impl Sender for OurHub {
     fn burst(&mut self, lines: u64) {
         for _ in 0..lines {
-            self.0.publish(TEXT).expect("it is here");
+            self.0.publish(TEXT).expect("the member has not left");
         }
     }
 }
 
 struct Broadcast(broadcast::Sender<Arc<str>>);
-impl Peer for Broadcast {
+impl Sender for Broadcast {
     fn burst(&mut self, lines: u64) {
         for _ in 0..lines {
             self.0.send(TEXT.into()).expect("there are receivers");
@@ -177,7 +177,7 @@ impl Peer for Broadcast {
 }
 
 struct Mpsc(Vec<mpsc::Sender<Arc<str>>>);
-impl Peer for Mpsc {
+impl Sender for Mpsc {
     fn burst(&mut self, lines: u64) {
         for _ in 0..lines {
             let line: Arc<str> = TEXT.into();
@@ -188,33 +188,33 @@ impl Peer for Mpsc {
     }
 }
 
-fn our_hub(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> OurHub {
+fn our_hub(runtime: &Runtime, receivers: usize, received: &Arc<Received>) -> OurHub {
     let mut config = HubConfig::default();
     config.announce_up_to = Some(0);
     let hub = Hub::new(config);
     for number in 1..=receivers {
-        let (mut member, taken) = (join(&hub, number), taken.clone());
+        let (mut member, received) = (join(&hub, number), received.clone());
         runtime.spawn(async move {
             let mut batch = Batch::default();
             while member.recv_many(&mut batch).await > 0 {
                 let lines = batch
                     .iter()
                     .map(|delivery| u64::from(black_box(delivery) != CLOSED));
-                taken.add(lines.sum());
+                received.add(lines.sum());
             }
         });
     }
-    // It is a member, too, but nobody reads for it.
+    // The publisher is a member that never reads.
     OurHub(join(&hub, 0))
 }
 
 const CLOSED: chat_core::DeliveryRef<'static> =
     chat_core::Delivery::Closed(chat_core::LeaveReason::Closed);
 
-fn tokio_broadcast(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> Broadcast {
+fn tokio_broadcast(runtime: &Runtime, receivers: usize, received: &Arc<Received>) -> Broadcast {
     let (sender, _) = broadcast::channel(CAPACITY);
     for _ in 0..receivers {
-        let (mut receiver, taken) = (sender.subscribe(), taken.clone());
+        let (mut receiver, received) = (sender.subscribe(), received.clone());
         runtime.spawn(async move {
             while let Ok(line) = receiver.recv().await {
                 black_box(line);
@@ -223,17 +223,17 @@ fn tokio_broadcast(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> B
                     black_box(line);
                     lines += 1;
                 }
-                taken.add(lines);
+                received.add(lines);
             }
         });
     }
     Broadcast(sender)
 }
 
-fn tokio_mpsc(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> Mpsc {
+fn tokio_mpsc(runtime: &Runtime, receivers: usize, received: &Arc<Received>) -> Mpsc {
     let senders = (0..receivers).map(|_| {
         let (sender, mut receiver) = mpsc::channel(CAPACITY);
-        let taken = taken.clone();
+        let received = received.clone();
         runtime.spawn(async move {
             let mut lines = Vec::new();
             loop {
@@ -242,7 +242,7 @@ fn tokio_mpsc(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> Mpsc {
                     return;
                 }
                 lines.drain(..).for_each(|line| drop(black_box(line)));
-                taken.add(count as u64);
+                received.add(count as u64);
             }
         });
         sender
@@ -250,42 +250,43 @@ fn tokio_mpsc(runtime: &Runtime, receivers: usize, taken: &Arc<Taken>) -> Mpsc {
     Mpsc(senders.collect())
 }
 
-/// So many receiver tasks on two threads take a burst; then comes the next.
+/// Receiver tasks on two threads take a burst before the next one is sent.
 fn fan_out(c: &mut Criterion<Cpu>) {
     for receivers in [1, 10, 100, 1_000, 10_000] {
         let mut group = c.benchmark_group(format!("fan_out/{receivers}"));
         for lines in [1, 64, 512] {
             group.throughput(Throughput::Elements(lines * receivers as u64));
-            let mut run = |name: &str, start: fn(&Runtime, usize, &Arc<Taken>) -> Box<dyn Peer>| {
-                let runtime = Builder::new_multi_thread()
-                    .worker_threads(2)
-                    .build()
-                    .expect("threads can be started");
-                let taken = Arc::new(Taken::default());
-                let mut peer = Some(start(&runtime, receivers, &taken));
-                let mut goal = 0;
-                group.bench_function(BenchmarkId::new(name, lines), |b| {
-                    b.iter_custom(|rounds| {
-                        let mut sender = peer.take().expect("put back below");
-                        let taken = taken.clone();
-                        // The sender is a task of the runtime, as it would be in a server.
-                        let sending = runtime.spawn(async move {
-                            let start = ProcessTime::now();
-                            for _ in 0..rounds {
-                                goal += lines * receivers as u64;
-                                sender.burst(lines);
-                                taken.reach(goal).await;
-                            }
-                            (start.elapsed(), goal, sender)
+            let mut run =
+                |name: &str, start: fn(&Runtime, usize, &Arc<Received>) -> Box<dyn Sender>| {
+                    let runtime = Builder::new_multi_thread()
+                        .worker_threads(2)
+                        .build()
+                        .expect("threads can be started");
+                    let received = Arc::new(Received::default());
+                    let mut idle = Some(start(&runtime, receivers, &received));
+                    let mut goal = 0;
+                    group.bench_function(BenchmarkId::new(name, lines), |b| {
+                        b.iter_custom(|rounds| {
+                            let mut sender = idle.take().expect("put back below");
+                            let received = received.clone();
+                            // The sender is a task of the runtime, as in a server.
+                            let sending = runtime.spawn(async move {
+                                let start = ProcessTime::now();
+                                for _ in 0..rounds {
+                                    goal += lines * receivers as u64;
+                                    sender.burst(lines);
+                                    received.reach(goal).await;
+                                }
+                                (start.elapsed(), goal, sender)
+                            });
+                            let (spent, reached, sender) =
+                                runtime.block_on(sending).expect("the task does not panic");
+                            goal = reached;
+                            idle = Some(sender);
+                            spent
                         });
-                        let (spent, reached, sender) =
-                            runtime.block_on(sending).expect("it does not panic");
-                        goal = reached;
-                        peer = Some(sender);
-                        spent
                     });
-                });
-            };
+                };
             run("hub", |r, n, t| Box::new(our_hub(r, n, t)));
             run("broadcast", |r, n, t| Box::new(tokio_broadcast(r, n, t)));
             run("mpsc", |r, n, t| Box::new(tokio_mpsc(r, n, t)));

@@ -38,6 +38,8 @@
 //! - `testkit`: the module `testkit`, for dev-dependencies.
 //! - `serde`: serialisation of events, kinds, reasons, positions and times.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod buffer;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -19,7 +19,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-# In the order of the legend. Colours that those who see few colours tell apart, and a marker each.
+# In the order of the legend: colours that colour-blind readers can distinguish, and markers.
 SERVERS = {
     "chat-server": dict(color="#0072b2", marker="o", linewidth=2.4, zorder=3),
     "floor": dict(color="#000000", marker="", linestyle="--"),
@@ -27,30 +27,30 @@ SERVERS = {
     "nats": dict(color="#009e73", marker="^"),
     "broadcast": dict(color="#cc79a7", marker="D"),
 }
-LABELS = {"floor": "floor: least for one thread", "broadcast": "tokio::sync::broadcast"}
+LABELS = {"floor": "floor: minimal, one thread", "broadcast": "tokio::sync::broadcast"}
 
 MEMBERS = "members"
 RATE = "deliveries/s"
 CPU = "server CPU per delivery, µs"
 
-# File, scenario, what grows, what is drawn, titles of both axes, title.
+# File, scenario, x, y, axis titles, title.
 CURVES = [
     ("rate-by-members", "members", "members", "deliveries_per_second", MEMBERS, RATE,
-     "Deliveries/s, as fast as it goes"),
+     "Deliveries/s when saturated"),
     ("cpu-by-members", "members", "members", "server_micros", MEMBERS, CPU,
-     "Cost of a delivery, by members"),
+     "CPU per delivery, by members"),
     ("cpu-by-payload", "payload", "payload", "server_micros", "bytes of a message", CPU,
-     "Cost of a delivery to 1,000 members, by size"),
+     "CPU per delivery to 1,000 members, by message size"),
     ("cpu-by-publishers", "publishers", "publishers", "server_micros", "publishers", CPU,
-     "Cost of a delivery to 1,000 members, by publishers"),
+     "CPU per delivery to 1,000 members, by publishers"),
 ]
 
 STYLE = {
-    # Text stays text: small, and drawn with the reader's font.
+    # Text stays text: smaller files, and the reader's font.
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
-    # Identifiers in the file would be random.
+    # Without a salt, identifiers in the file are random.
     "svg.hashsalt": "chat-server",
     "figure.facecolor": "white",
     "axes.facecolor": "white",
@@ -64,7 +64,7 @@ STYLE = {
 
 
 def load(path):
-    """Runs of each (scenario, server, x), without the noisy ones if there are others."""
+    """Runs by (scenario, server, x), without noisy ones if quiet ones exist."""
     runs = collections.defaultdict(list)
     with open(path, encoding="utf-8") as lines:
         for line in lines:
@@ -78,7 +78,7 @@ def load(path):
 
 
 def points(runs, scenario, server, figure):
-    """Medians, by x."""
+    """Medians by x."""
     return sorted(
         (x, statistics.median(run[figure] for run in these))
         for (a_scenario, a_server, x), these in runs.items()
@@ -86,8 +86,8 @@ def points(runs, scenario, server, figure):
     )
 
 
-def apart(xs):
-    """Those that leave room for the text of the one before."""
+def spaced(xs):
+    """The ticks whose labels do not overlap."""
     ticks = []
     for x in sorted(xs):
         if not ticks or x >= 2.5 * ticks[-1]:
@@ -96,14 +96,14 @@ def apart(xs):
 
 
 def plain(value, _):
-    """1000 as 1,000 and a million as 1M: no powers of ten to be read."""
+    """1000 as 1,000 and a million as 1M, not as powers of ten."""
     if value >= 1e6:
         return f"{value / 1e6:g}M"
     return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
 def draw(runs, directory, curve):
-    """One file, if there is something to draw."""
+    """Writes one file, if there are runs for it."""
     name, scenario, _, figure, x_title, y_title, title = curve
     drawn = {server: points(runs, scenario, server, figure) for server in SERVERS}
     drawn = {server: line for server, line in drawn.items() if line}
@@ -114,7 +114,7 @@ def draw(runs, directory, curve):
         axes.plot(*zip(*line), label=LABELS.get(server, server), **SERVERS[server])
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xticks(apart({x for line in drawn.values() for x, _ in line}))
+    axes.set_xticks(spaced({x for line in drawn.values() for x, _ in line}))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(plain))
     axes.yaxis.set_major_formatter(FuncFormatter(plain))
@@ -138,7 +138,7 @@ def main():
         sys.exit(__doc__.strip())
     runs = load(sys.argv[1])
     if not runs:
-        sys.exit(f"{sys.argv[1]} has no runs of growth")
+        sys.exit(f"{sys.argv[1]} has no runs of the growth scenarios")
     directory = pathlib.Path(sys.argv[2])
     directory.mkdir(parents=True, exist_ok=True)
     with plt.rc_context(STYLE):

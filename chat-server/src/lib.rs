@@ -32,6 +32,8 @@
 //! are emitted once per 10 s, then summarized: `312 more refusals from 10.0.0.7 in 10 s`. Strings of peers
 //! are recorded as strings, which subscribers escape.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod limits;
 mod listeners;
 mod serve;

@@ -12,3 +12,13 @@ pub use futures::{poll_once, within};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The code in the README of `chat-core`.
+#[cfg(doctest)]
+#[doc = include_str!("../../chat-core/README.md")]
+pub struct CoreReadme;
+
+/// The code in the README of `chat-server`.
+#[cfg(doctest)]
+#[doc = include_str!("../../chat-server/README.md")]
+pub struct ServerReadme;

@@ -91,7 +91,7 @@ impl LagTracker {
         self.count_out(*place);
         *place = Place {
             zone: ENDED,
-            credit: None,
+            credit: 0,
         };
     }
 

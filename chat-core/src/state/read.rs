@@ -126,7 +126,7 @@ impl State {
 
     /// How many events the cursor has before it, up to the end of its stream.
     pub(crate) fn behind(&self, cursor: &Cursor) -> u64 {
-        let left = cursor.member.and_then(|id| self.members.end(id));
+        let left = cursor.member().and_then(|id| self.members.end(id));
         let end = left.map_or(self.log.head(), |(end, _)| end);
         end.saturating_sub(cursor.seq)
     }

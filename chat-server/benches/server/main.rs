@@ -1,27 +1,28 @@
-//! The server as a whole beside others, over loopback TCP.
+//! Compares chat-server with other servers, over loopback TCP.
 //!
 //! ```text
-//! cargo bench -p chat-server                              all scenarios, most of an hour
-//! cargo bench -p chat-server -- fan1000,lat1000           some of them
+//! cargo bench -p chat-server                              all scenarios, 20 minutes
+//! cargo bench -p chat-server -- fan1000,lat1000           two scenarios
 //! cargo bench -p chat-server -- fan1000 --servers floor,chat-server --runs 5
 //! cargo bench -p chat-server -- fan1000 --server-args '--threads 2'
-//! cargo bench -p chat-server -- growth                    curves, for plot.py
-//! cargo bench -p chat-server -- --test                    each once: can it be carried out?
+//! cargo bench -p chat-server -- growth                    the curves for plot.py
+//! cargo bench -p chat-server -- --test                    each scenario once, as a test
 //! ```
 //!
-//! Each run starts a fresh server as a process of its own and connects a crowd to it, driven by one
-//! thread. What counts is the CPU time of the server for each delivery, as a ratio to the floor,
-//! the least that one thread does to pass the same bytes on, in the run beside: other users of a
-//! machine change both alike. With a right to it, `nice -n -10 cargo bench …` makes figures calmer.
+//! Each run starts a fresh server process and connects a load generator of one thread. The main figure
+//! is the CPU time of the server per delivery, as a ratio to the floor, a minimal single-threaded
+//! rebroadcaster, in the same run: load on the machine affects both alike. `nice -n -10 cargo bench …`
+//! reduces noise where it is permitted.
 //!
-//! - *CPU* is what all threads of the server used, system calls included. On loopback the kernel
-//!   receives in the time of who sends, so only the readers' own `read` is not in it.
-//! - *Lost* are gaps in a publisher's numbers, and what was still missing at the end.
-//! - The *window* is an average: publishers speak while members lack less than so many payloads each.
-//! - *Latency* is from the making of a payload to the return of the `read` that brought it.
+//! - *CPU* is the time of all threads of the server, system calls included. On loopback the kernel
+//!   delivers within the sender's `write`, so only the receivers' `read` is excluded.
+//! - *Lost* counts gaps in a publisher's sequence, and deliveries still missing at the end.
+//! - The *window* is an average: a publisher publishes while the average member has fewer payloads
+//!   outstanding.
+//! - *Latency* is the time from creating a payload until the `read` that returned it.
 //!
-//! Payloads carry all that is checked. Those too short for it, less than 17 bytes, are counted, and
-//! every 64th of them is long enough, and says how many there should have been.
+//! A payload carries all that is checked. Payloads of less than 17 bytes are too short for it and are
+//! counted; every 64th is longer and carries their number.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -34,7 +35,7 @@ fn main() -> std::process::ExitCode {
 #[cfg(not(target_os = "linux"))]
 fn main() -> std::process::ExitCode {
     use std::io::Write;
-    let told = "server bench: it needs Linux, for its epoll and what /proc tells";
-    let _ = writeln!(std::io::stderr(), "{told}");
+    let message = "server bench: requires Linux (epoll, /proc)";
+    let _ = writeln!(std::io::stderr(), "{message}");
     std::process::ExitCode::FAILURE
 }

@@ -1,5 +1,5 @@
-//! The server that one usually writes with tokio: one `broadcast` channel, a task per client, a
-//! `select!` between its next line and the next message, a write for each.
+//! A typical tokio chat server: one `broadcast` channel, a task per client, a `select!` between the
+//! client's next line and the next message, a write per message.
 
 use std::io;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast::{Sender, channel, error::RecvError};
 
-/// How many messages a client may be behind.
+/// Messages that the channel keeps for slow clients.
 const CAPACITY: usize = 1024;
 
-/// Serves until it is killed; says where on stdout.
+/// Serves until the process is killed; prints the address to stdout.
 pub(crate) fn serve() -> io::Result<()> {
     Runtime::new()?.block_on(accept())
 }
@@ -25,9 +25,9 @@ async fn accept() -> io::Result<()> {
         let room = room.clone();
         tokio::spawn(async move {
             let name = address.to_string();
-            // However it ended, it has left.
+            // The client has left, with or without an error.
             let _ = chat(stream, &name, &room).await;
-            say(&room, format!("{name} has left\n"));
+            publish(&room, format!("{name} has left\n"));
         });
     }
 }
@@ -38,17 +38,17 @@ async fn chat(mut stream: TcpStream, name: &str, room: &Sender<Arc<str>>) -> io:
     writer
         .write_all(format!("You are {name}\n").as_bytes())
         .await?;
-    say(room, format!("{name} has arrived\n"));
+    publish(room, format!("{name} has arrived\n"));
     let mut messages = room.subscribe();
     loop {
         tokio::select! {
             line = lines.next_line() => match line? {
-                Some(line) => say(room, format!("{name}: {line}\n")),
+                Some(line) => publish(room, format!("{name}: {line}\n")),
                 None => return Ok(()),
             },
             message = messages.recv() => match message {
                 Ok(message) => writer.write_all(message.as_bytes()).await?,
-                // The usual answer: it goes on with what is still there.
+                // The typical handling: continue with the oldest message kept.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return Ok(()),
             },
@@ -56,7 +56,7 @@ async fn chat(mut stream: TcpStream, name: &str, room: &Sender<Arc<str>>) -> io:
     }
 }
 
-fn say(room: &Sender<Arc<str>>, line: String) {
-    // An error says that nobody is here to hear it.
+fn publish(room: &Sender<Arc<str>>, line: String) {
+    // An error means that there are no receivers.
     let _ = room.send(line.into());
 }

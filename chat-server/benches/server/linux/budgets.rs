@@ -1,4 +1,4 @@
-//! What is asked of our server.
+//! The budgets of our server.
 
 use crate::linux::record::Figure;
 use crate::linux::servers::Program;
@@ -9,17 +9,17 @@ pub(crate) struct Budget {
     pub(crate) scenarios: &'static [&'static str],
     pub(crate) figure: Figure,
     pub(crate) bound: Bound,
-    /// The bound is this many times what that server has.
+    /// The server whose figure the bound multiplies.
     pub(crate) times: Option<Program>,
 }
 
-/// Of a figure, or of a ratio.
+/// The bound of a figure or of a ratio.
 pub(crate) enum Bound {
     AtMost(f64),
     AtLeast(f64),
 }
 
-/// Ratios to what ran beside it, where the machine decides.
+/// Ratios to another server in the same run, where the figure depends on the machine.
 pub(crate) const BUDGETS: &[Budget] = &[
     Budget {
         scenarios: &["fan10", "fan100", "fan1000", "fan5000"],
@@ -93,7 +93,7 @@ pub(crate) const BUDGETS: &[Budget] = &[
         bound: AtMost(20.0),
         times: None,
     },
-    // The log of 8 MiB, and 4 more.
+    // The log has 8 MiB; 4 MiB are allowed beyond it.
     Budget {
         scenarios: &["stuck"],
         figure: Figure::GrowthMib,

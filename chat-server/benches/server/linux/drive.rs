@@ -1,78 +1,82 @@
-//! Lets publishers speak, and measures what arrives until all has.
+//! Publishes according to a plan, and measures the deliveries until all have arrived.
 
-use crate::linux::crowd::{Crowd, CrowdError};
+use crate::linux::generator::{Generator, GeneratorError};
 use crate::linux::machine::{Usage, most_resident, resident};
 use crate::linux::record::{Figure, Figures};
 use crate::linux::tally::Reader;
 use std::time::Duration;
 
-/// The most payloads in one write.
+/// Payloads in one write, at most.
 const BATCH: u64 = 64;
 
-/// What a flood has ready for the socket, in bytes.
+/// Bytes that a flood offers to the socket at a time.
 const FLOOD: usize = 64 * 1024;
 
-/// When publishers speak.
+/// The pace of publishing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
-    /// While members lack less than so many payloads each, on average.
+    /// Publishes while the average member has fewer than this many payloads outstanding.
     Window(u64),
-    /// So often in a second, all publishers together.
+    /// Payloads per second, of all publishers together.
     Rate(u32),
     /// As fast as the server reads.
     Flood,
 }
 
-/// What is done to a crowd.
+/// What a generator publishes, and for how long it waits for deliveries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) pace: Pace,
-    /// How long publishers speak.
+    /// How long publishers publish.
     pub(crate) time: Duration,
-    /// How many payloads they send at most.
+    /// The maximum number of payloads.
     pub(crate) messages: u64,
-    /// When nothing has arrived for this long, the rest will not.
+    /// After this long without a delivery, outstanding ones count as lost.
     pub(crate) patience: Duration,
-    /// How long all that was sent may take to arrive; what still comes then is left out.
+    /// How long deliveries may take after the last payload; later ones do not count.
     pub(crate) drain: Duration,
-    pub(crate) resting: Option<Resting>,
+    pub(crate) pauses: Option<ReadPauses>,
 }
 
-/// Members that do not read for a while, one after the other.
+/// Members that pause reading, one after the other.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Resting {
-    /// How long all read first.
+pub(crate) struct ReadPauses {
+    /// How long all members read before the first pause.
     pub(crate) after: Duration,
-    /// How long each does not.
+    /// The length of each pause.
     pub(crate) each: Duration,
-    /// How many do so: the last ones of the crowd.
+    /// The number of members that pause: the last ones of the generator.
     pub(crate) members: usize,
 }
 
-/// Drives a crowd that has gathered, and says what it measured.
-pub(crate) fn drive(crowd: &mut Crowd, server: u32, plan: &Plan) -> Result<Figures, CrowdError> {
+/// Carries out the plan on a connected generator, and returns the measured figures.
+pub(crate) fn drive(
+    generator: &mut Generator,
+    server: u32,
+    plan: &Plan,
+) -> Result<Figures, GeneratorError> {
     let memory = resident(server);
     let before = Usage::now(server);
-    let start = crowd.now();
-    crowd.tally.begin(crowd.present(), start);
+    let start = generator.now();
+    generator.tally.start(generator.joined_members(), start);
     let mut drive = Drive::new(plan, start);
-    while drive.goes_on(crowd) {
-        drive.turns.step(crowd, crowd.now() - start)?;
-        let wait = drive.speak(crowd);
-        crowd.pump(wait)?;
+    while drive.is_running(generator) {
+        drive.pauses.step(generator, generator.now() - start)?;
+        let wait = drive.publish_due(generator);
+        generator.poll(wait)?;
     }
-    drive.turns.finish(crowd)?;
+    drive.pauses.finish(generator)?;
 
     let used = Usage::now(server).since(before);
-    let tally = &crowd.tally;
+    let tally = &generator.tally;
     let pause = match drive.stalled {
-        true => tally.longest_pause.max(crowd.now() - tally.last),
+        true => tally.longest_pause.max(generator.now() - tally.last),
         false => tally.longest_pause,
     };
     let seconds = (tally.last - start).max(1) as f64 / 1e9;
     let deliveries = tally.delivered.max(1) as f64;
     let missing = tally.outstanding().max(0) as f64;
-    let (missing, under_way) = match drive.late && !drive.stalled {
+    let (missing, under_way) = match drive.timed_out && !drive.stalled {
         true => (0.0, missing),
         false => (missing, 0.0),
     };
@@ -104,7 +108,7 @@ pub(crate) fn drive(crowd: &mut Crowd, server: u32, plan: &Plan) -> Result<Figur
         (Figure::LongestPauseMillis, pause as f64 / 1e6),
         (Figure::GrowthMib, growth / 1024.0),
     ]);
-    figures.extend(drive.turns.figures(tally.lost_at_times));
+    figures.extend(drive.pauses.figures(tally.lost_by_intermittent));
     Ok(figures)
 }
 
@@ -112,17 +116,17 @@ struct Drive<'a> {
     plan: &'a Plan,
     start: u64,
     sent: u64,
-    /// When the next payload is due, if they have a rate.
+    /// When the next payload is due; only for a rate.
     due: u64,
-    /// Who is next to speak.
+    /// The next publisher.
     next: usize,
-    /// Since when nobody speaks.
-    silent: Option<u64>,
-    /// Nothing came for too long.
+    /// When publishing ended.
+    stopped_at: Option<u64>,
+    /// No delivery arrived within [`Plan::patience`].
     stalled: bool,
-    /// Something still came when time was up.
-    late: bool,
-    turns: Turns,
+    /// Deliveries were still arriving after [`Plan::drain`].
+    timed_out: bool,
+    pauses: PauseSchedule,
 }
 
 impl<'a> Drive<'a> {
@@ -133,149 +137,151 @@ impl<'a> Drive<'a> {
             sent: 0,
             due: start,
             next: 0,
-            silent: None,
+            stopped_at: None,
             stalled: false,
-            late: false,
-            turns: Turns::new(plan.resting),
+            timed_out: false,
+            pauses: PauseSchedule::new(plan.pauses),
         }
     }
 
-    /// Whether there is more to send or to come.
-    fn goes_on(&mut self, crowd: &mut Crowd) -> bool {
-        let now = crowd.now();
+    /// Whether payloads are still to be published or deliveries to arrive.
+    fn is_running(&mut self, generator: &mut Generator) -> bool {
+        let now = generator.now();
         let over = now >= self.start + nanos(self.plan.time) || self.sent >= self.plan.messages;
-        if over && self.silent.is_none() {
-            self.silent = Some(now);
-            crowd.conclude();
+        if over && self.stopped_at.is_none() {
+            self.stopped_at = Some(now);
+            generator.finish_publishing();
         }
-        let all_sent = || (0..crowd.shape().publishers).all(|publisher| crowd.has_sent(publisher));
-        if self.silent.is_some() && crowd.tally.outstanding() <= 0 && all_sent() {
+        let all_sent = || {
+            (0..generator.workload().publishers).all(|publisher| generator.has_sent_all(publisher))
+        };
+        if self.stopped_at.is_some() && generator.tally.outstanding() <= 0 && all_sent() {
             return false;
         }
-        // With a rate there may be nothing to come between two payloads.
-        let waited = now - crowd.tally.last.min(now);
-        let tired = waited > nanos(self.plan.patience) && crowd.tally.outstanding() > 0;
-        self.stalled = tired || crowd.tally.active() == 0;
-        self.late = self
-            .silent
+        // With a rate, nothing may be outstanding between two payloads.
+        let waited = now - generator.tally.last.min(now);
+        let overdue = waited > nanos(self.plan.patience) && generator.tally.outstanding() > 0;
+        self.stalled = overdue || generator.tally.active() == 0;
+        self.timed_out = self
+            .stopped_at
             .is_some_and(|since| now - since > nanos(self.plan.drain));
-        !self.stalled && !self.late
+        !self.stalled && !self.timed_out
     }
 
-    /// Sends what may be sent now; how long it can be waited for more reason to.
-    fn speak(&mut self, crowd: &mut Crowd) -> Duration {
+    /// Publishes what is due, and returns how long to wait for events.
+    fn publish_due(&mut self, generator: &mut Generator) -> Duration {
         const LONG: Duration = Duration::from_millis(100);
-        if self.silent.is_some() {
+        if self.stopped_at.is_some() {
             return LONG;
         }
         match self.plan.pace {
             Pace::Rate(rate) => {
                 let tick = 1_000_000_000 / u64::from(rate);
-                while self.due <= crowd.now() {
-                    self.send(crowd, 1);
+                while self.due <= generator.now() {
+                    self.send(generator, 1);
                     self.due += tick;
                 }
-                Duration::from_nanos(self.due.saturating_sub(crowd.now())).min(LONG)
+                Duration::from_nanos(self.due.saturating_sub(generator.now())).min(LONG)
             }
             Pace::Window(window) => {
-                let publishers = crowd.shape().publishers;
-                // So that many publishers do speak, each less.
+                let publishers = generator.workload().publishers;
+                // Smaller batches with many publishers, so that each of them publishes.
                 let batch = (window / publishers as u64).clamp(1, BATCH);
-                let mut spoke = false;
+                let mut published = false;
                 for _ in 0..publishers {
-                    let members = crowd.tally.active().max(1) as i64;
-                    let free = window as i64 * members - crowd.tally.outstanding();
+                    let members = generator.tally.active().max(1) as i64;
+                    let free = window as i64 * members - generator.tally.outstanding();
                     let count = (free.max(0) / members) as u64;
                     let count = count.min(batch).min(self.plan.messages - self.sent);
                     if count == 0 {
                         break;
                     }
-                    spoke |= self.send(crowd, count);
+                    published |= self.send(generator, count);
                 }
-                if spoke { Duration::ZERO } else { LONG }
+                if published { Duration::ZERO } else { LONG }
             }
             Pace::Flood => {
-                let count = FLOOD / (crowd.tally.whole_payload() + 1);
-                let spoke = self.send(crowd, count as u64);
-                if spoke { Duration::ZERO } else { LONG }
+                let count = FLOOD / (generator.tally.full_payload_size() + 1);
+                let published = self.send(generator, count as u64);
+                if published { Duration::ZERO } else { LONG }
             }
         }
     }
 
-    /// The next publisher sends this much, unless it has not yet sent what it had to. A rate does
-    /// not ask for that.
-    fn send(&mut self, crowd: &mut Crowd, count: u64) -> bool {
+    /// Publishes `count` payloads through the next publisher, unless its earlier ones have not left
+    /// yet. With a rate, it publishes in any case.
+    fn send(&mut self, generator: &mut Generator, count: u64) -> bool {
         let publisher = self.next;
-        self.next = (publisher + 1) % crowd.shape().publishers;
-        let can = matches!(self.plan.pace, Pace::Rate(_)) || crowd.has_sent(publisher);
+        self.next = (publisher + 1) % generator.workload().publishers;
+        let can = matches!(self.plan.pace, Pace::Rate(_)) || generator.has_sent_all(publisher);
         if can {
-            crowd.publish(publisher, count);
+            generator.publish(publisher, count);
             self.sent += count;
         }
         can
     }
 }
 
-/// Who rests, and how the room fared meanwhile.
-struct Turns {
-    plan: Option<Resting>,
-    /// How many have begun to rest.
-    begun: usize,
-    resting: Option<usize>,
-    /// When the first one began, and the deliveries until then.
+/// The member whose reading is paused, and the rate of delivery with and without pauses.
+struct PauseSchedule {
+    plan: Option<ReadPauses>,
+    /// Pauses started so far.
+    started: usize,
+    paused: Option<usize>,
+    /// The start of the first pause, and the deliveries until then.
     first: Option<(u64, u64)>,
-    /// When the last one had rested, and the deliveries until then.
+    /// The end of the last pause, and the deliveries until then.
     last: Option<(u64, u64)>,
 }
 
-impl Turns {
-    fn new(plan: Option<Resting>) -> Self {
+impl PauseSchedule {
+    fn new(plan: Option<ReadPauses>) -> Self {
         Self {
             plan,
-            begun: 0,
-            resting: None,
+            started: 0,
+            paused: None,
             first: None,
             last: None,
         }
     }
 
-    /// Does what is due `now`, in ns since the start.
-    fn step(&mut self, crowd: &mut Crowd, now: u64) -> Result<(), CrowdError> {
+    /// Ends and starts the pauses that are due `now`, in ns since the start.
+    fn step(&mut self, generator: &mut Generator, now: u64) -> Result<(), GeneratorError> {
         let Some(plan) = self.plan else { return Ok(()) };
-        let due = nanos(plan.after + plan.each * self.begun as u32);
+        let due = nanos(plan.after + plan.each * self.started as u32);
         if self.last.is_some() || now < due {
             return Ok(());
         }
-        self.finish(crowd)?;
-        if self.begun == plan.members {
-            self.last = Some((now, crowd.tally.delivered));
+        self.finish(generator)?;
+        if self.started == plan.members {
+            self.last = Some((now, generator.tally.delivered));
             return Ok(());
         }
-        self.first.get_or_insert((now, crowd.tally.delivered));
-        self.begun += 1;
-        let member = crowd.shape().members - self.begun;
-        crowd.tally.set_reader(member, Reader::AtTimes);
-        crowd.turn_away(member)?;
-        self.resting = Some(member);
+        self.first.get_or_insert((now, generator.tally.delivered));
+        self.started += 1;
+        let member = generator.workload().members - self.started;
+        generator.tally.set_reader(member, Reader::Intermittent);
+        generator.pause_reading(member)?;
+        self.paused = Some(member);
         Ok(())
     }
 
-    /// Nobody rests any more.
-    fn finish(&mut self, crowd: &Crowd) -> Result<(), CrowdError> {
-        if let Some(member) = self.resting.take() {
-            crowd.listen(member)?;
+    /// Ends the current pause.
+    fn finish(&mut self, generator: &Generator) -> Result<(), GeneratorError> {
+        if let Some(member) = self.paused.take() {
+            generator.resume_reading(member)?;
         }
         Ok(())
     }
 
-    fn figures(&self, lost_at_times: u64) -> Figures {
+    fn figures(&self, lost: u64) -> Figures {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return Figures::new();
         };
         let without = first.1 as f64 / (first.0 as f64 / 1e9);
         let with = (last.1 - first.1) as f64 / ((last.0 - first.0) as f64 / 1e9);
         Figures::from([
-            (Figure::LostAtTimes, lost_at_times as f64),
+            (Figure::LostAtTimes, lost as f64),
             (Figure::RateWithout, without),
             (Figure::RateWith, with),
             (Figure::RateKept, with / without),

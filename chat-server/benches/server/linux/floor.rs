@@ -1,7 +1,7 @@
-//! The floor: the least that one thread does to pass lines on to everybody.
+//! The floor: a minimal single-threaded rebroadcaster of lines.
 //!
-//! No names, no greeting, no limits. All lines that can be read are one batch, and each client gets
-//! it in one write.
+//! No names, no greeting, no limits. All lines that can be read form one batch, and each client
+//! receives it in one write.
 
 use memchr::memrchr;
 use rustix::buffer::spare_capacity;
@@ -11,19 +11,19 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
-/// The most that is read from a client at a time.
+/// The longest read from a client, in bytes.
 const READ: usize = 64 * 1024;
 
-/// With this much the batch goes out before more is read.
+/// A batch of this many bytes is sent before more is read.
 const BATCH: usize = 1024 * 1024;
 
-/// A client for whom more than this would have to be kept is cut.
+/// A client with more unsent bytes than this is disconnected.
 const PENDING: usize = 4 * 1024 * 1024;
 
-/// Stands for the listener among the clients' numbers.
+/// The listener, among the numbers of clients.
 const LISTENER: u64 = u64::MAX;
 
-/// Serves until it is killed; says where on stdout.
+/// Serves until the process is killed; prints the address to stdout.
 pub(crate) fn serve() -> io::Result<()> {
     let listener = listen()?;
     println!("listening on {}", listener.local_addr()?);
@@ -38,7 +38,7 @@ pub(crate) fn serve() -> io::Result<()> {
     .run()
 }
 
-/// The backlog of the standard library is 128, and a crowd that comes at once is more.
+/// The backlog of the standard library is 128, too short for a generator that connects at once.
 fn listen() -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
@@ -52,15 +52,15 @@ struct Floor {
     clients: Vec<Option<Client>>,
     vacant: Vec<usize>,
     batch: Vec<u8>,
-    /// How much of the batch is lines.
+    /// Bytes of complete lines in the batch.
     filled: usize,
 }
 
 struct Client {
     stream: TcpStream,
-    /// A line that has no end yet.
+    /// The beginning of a line whose end has not arrived.
     unfinished: Vec<u8>,
-    /// What a short write left.
+    /// Bytes that the socket has not accepted yet.
     pending: Vec<u8>,
 }
 
@@ -75,13 +75,13 @@ impl Floor {
             for event in &events {
                 match event.data.u64() {
                     LISTENER => self.accept()?,
-                    number => self.serve_client(number as usize, event.flags),
+                    number => self.handle_event(number as usize, event.flags),
                 }
                 if self.filled >= BATCH {
-                    self.pass_on();
+                    self.send_batch();
                 }
             }
-            self.pass_on();
+            self.send_batch();
         }
     }
 
@@ -103,15 +103,15 @@ impl Floor {
                 pending: Vec::new(),
             });
             match self.clients.get_mut(number) {
-                Some(place) => *place = client,
+                Some(slot) => *slot = client,
                 None => self.clients.push(client),
             }
         }
         Ok(())
     }
 
-    fn serve_client(&mut self, number: usize, ready: EventFlags) {
-        // It may have gone in the same round.
+    fn handle_event(&mut self, number: usize, ready: EventFlags) {
+        // An earlier event of the same wait may have removed it.
         let Some(client) = &mut self.clients[number] else {
             return;
         };
@@ -132,16 +132,16 @@ impl Floor {
         }
     }
 
-    /// Gives the batch to everybody.
-    fn pass_on(&mut self) {
+    /// Sends the batch to all clients.
+    fn send_batch(&mut self) {
         if self.filled == 0 {
             return;
         }
         let batch = &self.batch[..self.filled];
-        for (number, place) in self.clients.iter_mut().enumerate() {
-            let Some(client) = place else { continue };
-            if client.give(batch, &self.epoll, number).is_err() {
-                *place = None;
+        for (number, slot) in self.clients.iter_mut().enumerate() {
+            let Some(client) = slot else { continue };
+            if client.send(batch, &self.epoll, number).is_err() {
+                *slot = None;
                 self.vacant.push(number);
             }
         }
@@ -150,7 +150,7 @@ impl Floor {
 }
 
 impl Client {
-    /// Puts lines into the front of `batch`, and says how many bytes of them.
+    /// Reads complete lines into `batch`, and returns their length in bytes.
     fn read(&mut self, batch: &mut [u8]) -> io::Result<usize> {
         let kept = self.unfinished.len();
         batch[..kept].copy_from_slice(&self.unfinished);
@@ -169,7 +169,7 @@ impl Client {
         Ok(lines)
     }
 
-    fn give(&mut self, batch: &[u8], epoll: &OwnedFd, number: usize) -> io::Result<()> {
+    fn send(&mut self, batch: &[u8], epoll: &OwnedFd, number: usize) -> io::Result<()> {
         let mut rest = batch;
         if self.pending.is_empty() {
             rest = &batch[write(&mut self.stream, batch)?..];
@@ -191,7 +191,7 @@ impl Client {
         let written = write(&mut self.stream, &self.pending)?;
         self.pending.drain(..written);
         if self.pending.is_empty() {
-            // Kept for those alone who need it.
+            // Only clients with unsent bytes need the memory.
             self.pending = Vec::new();
             let data = EventData::new_u64(number as u64);
             epoll::modify(epoll, &self.stream, data, EventFlags::IN)?;
@@ -200,7 +200,7 @@ impl Client {
     }
 }
 
-/// How much the socket takes now.
+/// Writes without blocking, and returns the number of bytes accepted.
 fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match stream.write(bytes) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),

@@ -1,13 +1,13 @@
-//! What the kernel knows about processes and the machine, from `/proc`.
+//! CPU time and memory of processes and of the machine, from `/proc`.
 
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What `/proc/stat` counts in: a hundredth of a second on every Linux that one meets.
+/// The unit of `/proc/stat`: USER_HZ is 100 on all common Linux platforms.
 const TICK_NS: u64 = 10_000_000;
 
-/// More cores than this that somebody else uses make a run a noisy one.
+/// A run is noisy if other processes use more cores than this.
 pub(crate) const NOISE: f64 = 0.15;
 
 /// CPU time used so far, in ns.
@@ -15,7 +15,7 @@ pub(crate) const NOISE: f64 = 0.15;
 pub(crate) struct Usage {
     pub(crate) server: u64,
     pub(crate) generator: u64,
-    /// By everything that runs on this machine.
+    /// Of all processes of the machine.
     machine: u64,
     at: Instant,
 }
@@ -30,7 +30,7 @@ impl Usage {
         }
     }
 
-    /// What was used since `earlier`.
+    /// The CPU time used since `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Used {
         let seconds = self.at.duration_since(earlier.at).as_secs_f64();
         let cores = |now: u64, then: u64| now.saturating_sub(then) as f64 / 1e9 / seconds;
@@ -56,31 +56,31 @@ pub(crate) struct Used {
     pub(crate) other_cores: f64,
 }
 
-/// Waits until nothing else uses the machine, but not for ever.
+/// Waits until the machine is idle, for at most 5 s.
 pub(crate) fn wait_for_quiet() {
-    const LOOK: Duration = Duration::from_millis(300);
+    const SAMPLE: Duration = Duration::from_millis(300);
     let end = Instant::now() + Duration::from_secs(5);
     while Instant::now() < end {
         let before = machine_time();
-        sleep(LOOK);
+        sleep(SAMPLE);
         let used = machine_time().saturating_sub(before);
-        if (used as f64) < NOISE * LOOK.as_nanos() as f64 {
+        if (used as f64) < NOISE * SAMPLE.as_nanos() as f64 {
             return;
         }
     }
 }
 
-/// Memory that the process has now, in KiB.
+/// The resident memory of the process, in KiB.
 pub(crate) fn resident(process: u32) -> u64 {
     status(process, "VmRSS:")
 }
 
-/// The most that it ever had, in KiB.
+/// The peak resident memory of the process, in KiB.
 pub(crate) fn most_resident(process: u32) -> u64 {
     status(process, "VmHWM:")
 }
 
-/// Of all threads together, without those that have ended: none of the servers has such.
+/// CPU time of all threads in ns, except ended ones; no measured server ends threads.
 fn process_time(process: u32) -> u64 {
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
         return 0;
@@ -92,7 +92,7 @@ fn process_time(process: u32) -> u64 {
     paths.filter_map(time).sum()
 }
 
-/// Of all processes, in ns, without what a hypervisor took away.
+/// CPU time of all processes in ns, without steal time.
 fn machine_time() -> u64 {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = text.lines().next().unwrap_or_default();

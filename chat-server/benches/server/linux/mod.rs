@@ -1,18 +1,19 @@
-//! The command line, and the order of runs.
+//! The command line, and the sequence of runs.
 
 mod broadcast;
 mod budgets;
-mod crowd;
+mod connection;
 mod drive;
 mod floor;
+mod generator;
 mod machine;
-mod peer;
 mod record;
 mod report;
 mod scenarios;
 mod servers;
 mod tally;
 mod wire;
+mod workload;
 
 use clap::Parser;
 use record::{Figure, Figures, Run};
@@ -26,25 +27,25 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// A noisy run is repeated this often.
+/// The number of repetitions of a noisy run.
 const REPEATS: usize = 2;
 
-/// A server that takes longer than this to have everybody in the room is run once, and not with
-/// more members.
+/// A server that needs more seconds than this until all members have joined is run once, and not
+/// with more members.
 const SLOW: f64 = 60.0;
 
-/// The server beside others, over loopback: what a delivery costs, and what slow readers do
+/// Compares chat-server with other servers over loopback: cost per delivery, slow readers
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo bench -p chat-server --")]
 #[command(after_help = "\
 The scenarios are fan10, fan100, fan1000, fan5000, ping1000, lat1000, rate1000, idle10k, stuck,
 churn, flood, turns; and growth, which is members, payload, publishers, deaf, deaf-rate.")]
 struct Args {
-    /// What to measure [default: all but growth]
+    /// Scenarios to run [default: all but growth]
     #[arg(value_name = "SCENARIO", value_delimiter = ',')]
     scenarios: Vec<String>,
 
-    /// Against what [default: all that are installed]
+    /// Servers to measure [default: all that are installed]
     #[arg(long, value_name = "SERVER", value_delimiter = ',')]
     servers: Vec<Program>,
 
@@ -52,7 +53,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
 
-    /// Flags for our server, such as '--threads 2'
+    /// Flags for chat-server, such as '--threads 2'
     #[arg(
         long,
         value_name = "FLAGS",
@@ -61,25 +62,25 @@ struct Args {
     )]
     server_args: String,
 
-    /// Where each run is added as a line of JSON [default: bench/server.jsonl in the target
-    /// directory, which begins anew each time]
+    /// Append each run to FILE as a line of JSON [default: bench/server.jsonl in the target
+    /// directory, which is overwritten]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Each once in its shortest form: can it still be carried out?
+    /// Run each scenario once in its shortest form, as a test
     #[arg(long)]
     test: bool,
 
-    /// What Cargo says
+    /// Passed by Cargo
     #[arg(long, hide = true)]
     bench: bool,
 
-    /// Be one of the servers
+    /// Act as one of the servers
     #[arg(long, hide = true)]
     serve: Option<Program>,
 }
 
-/// Does what the command line says.
+/// Parses the command line and runs it.
 pub(crate) fn run() -> ExitCode {
     let args = Args::parse();
     let done = match args.serve {
@@ -100,18 +101,18 @@ fn serve(program: Program) -> Result<(), Box<dyn Error>> {
     match program {
         Program::Floor => floor::serve()?,
         Program::Broadcast => broadcast::serve()?,
-        other => return Err(format!("{other} is a program of its own").into()),
+        other => return Err(format!("{other} is a separate program").into()),
     }
     Ok(())
 }
 
-/// Whether all could be carried out that had to.
+/// Runs the scenarios; returns whether all of them succeeded.
 fn measure(args: &Args) -> Result<bool, Box<dyn Error>> {
-    // The servers inherit it.
+    // The servers inherit the limit.
     rlimit::increase_nofile_limit(u64::MAX)?;
-    let scenarios = chosen(args)?;
-    let servers = present(args);
-    let mut out = open(args)?;
+    let scenarios = select_scenarios(args)?;
+    let servers = installed_servers(args);
+    let mut out = open_records(args)?;
     let mut runs: Vec<Run> = Vec::new();
     let start = Instant::now();
     for scenario in &scenarios {
@@ -120,10 +121,10 @@ fn measure(args: &Args) -> Result<bool, Box<dyn Error>> {
                 if is_too_slow(&runs, scenario, program) {
                     continue;
                 }
-                let run = one(args, scenario, program, number);
+                let run = run_scenario(args, scenario, program, number);
                 serde_json::to_writer(&mut out, &run)?;
                 out.write_all(b"\n")?;
-                tell(&run);
+                print_run(&run);
                 runs.push(run);
             }
         }
@@ -142,13 +143,13 @@ fn measure(args: &Args) -> Result<bool, Box<dyn Error>> {
         let why = run
             .error
             .as_deref()
-            .unwrap_or("lost what readers should have had");
-        let _ = writeln!(stderr(), "{}, {}: {why}", run.point(), run.server);
+            .unwrap_or("lost deliveries to members that read");
+        let _ = writeln!(stderr(), "{}, {}: {why}", run.label(), run.server);
     }
     Ok(all_good)
 }
 
-fn chosen(args: &Args) -> Result<Vec<Scenario>, Box<dyn Error>> {
+fn select_scenarios(args: &Args) -> Result<Vec<Scenario>, Box<dyn Error>> {
     let mut named = args.scenarios.clone();
     if named.is_empty() {
         named.extend(SCENARIOS.map(|scenario| scenario.name.to_owned()));
@@ -165,13 +166,13 @@ fn chosen(args: &Args) -> Result<Vec<Scenario>, Box<dyn Error>> {
             name => all.filter(|scenario| scenario.name == name).collect(),
         };
         if found.is_empty() {
-            return Err(format!("there is no scenario {name}; see --help").into());
+            return Err(format!("unknown scenario {name}; see --help").into());
         }
         chosen.extend(found);
     }
     if args.test {
         chosen = chosen.into_iter().map(Scenario::shortest).collect();
-        // Points of a curve are now the same.
+        // The points of a curve are equal after shortening.
         chosen.dedup_by_key(|scenario| {
             let Scenario {
                 name,
@@ -186,7 +187,7 @@ fn chosen(args: &Args) -> Result<Vec<Scenario>, Box<dyn Error>> {
     Ok(chosen)
 }
 
-fn present(args: &Args) -> Vec<Program> {
+fn installed_servers(args: &Args) -> Vec<Program> {
     let wanted: &[Program] = match &args.servers[..] {
         [] if args.test => &Program::ALL[..3],
         [] => &Program::ALL,
@@ -196,14 +197,14 @@ fn present(args: &Args) -> Vec<Program> {
     servers.retain(|program| {
         let is_installed = program.is_installed();
         if !is_installed {
-            println!("{program} is not installed, so it is left out");
+            println!("{program} is not installed and is skipped");
         }
         is_installed
     });
     servers
 }
 
-fn open(args: &Args) -> Result<File, Box<dyn Error>> {
+fn open_records(args: &Args) -> Result<File, Box<dyn Error>> {
     if let Some(path) = &args.out {
         return Ok(File::options().append(true).create(true).open(path)?);
     }
@@ -211,7 +212,7 @@ fn open(args: &Args) -> Result<File, Box<dyn Error>> {
     let directory = temporary.parent().unwrap_or(temporary).join("bench");
     create_dir_all(&directory)?;
     let path = directory.join("server.jsonl");
-    println!("each run is a line of {}", path.display());
+    println!("writing runs to {}", path.display());
     Ok(File::create(path)?)
 }
 
@@ -226,8 +227,8 @@ fn is_too_slow(runs: &[Run], scenario: &Scenario, program: Program) -> bool {
     })
 }
 
-/// One run, repeated if something else used the machine meanwhile; the quietest counts.
-fn one(args: &Args, scenario: &Scenario, program: Program, number: usize) -> Run {
+/// One run, repeated if other processes used the machine; the quietest repetition counts.
+fn run_scenario(args: &Args, scenario: &Scenario, program: Program, number: usize) -> Run {
     let flags: Vec<_> = args
         .server_args
         .split_whitespace()
@@ -286,17 +287,17 @@ fn attempt(
 ) -> Result<Figures, Box<dyn Error>> {
     let server = program.start(flags)?;
     if !args.test {
-        // What it does at its start is no part of what is measured.
+        // Startup is not measured.
         sleep(Duration::from_millis(200));
     }
     Ok(scenario.run(&server)?)
 }
 
-/// A line for those who wait.
-fn tell(run: &Run) {
+/// Prints progress.
+fn print_run(run: &Run) {
     let figure = |figure| run.figures.get(&figure).copied();
     let number = run.run + 1;
-    print!("{:<10} {:<11} {number}", run.point(), run.server);
+    print!("{:<10} {:<11} {number}", run.label(), run.server);
     if let Some(error) = &run.error {
         print!("  {error}");
     }
@@ -312,7 +313,7 @@ fn tell(run: &Run) {
     println!("{}", if run.noisy { "  noisy" } else { "" });
 }
 
-/// Whether it had to go better. In a test, ours loses nothing.
+/// Whether the run is a failure: of our server, or in a test. In a test, ours must lose nothing.
 fn failed(run: &Run, test: bool) -> bool {
     let ours = run.server == Program::ChatServer.name();
     let lost = run

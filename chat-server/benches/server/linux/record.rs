@@ -1,21 +1,21 @@
-//! What a run measured: a line of JSON, and later a part of a median.
+//! The figures of a run: a line of JSON, and a part of a median in the report.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// A quantity that is measured.
+/// A measured quantity.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Figure {
-    /// Payloads that were sent.
+    /// Payloads published.
     Messages,
     Delivered,
-    /// What members that always read did not get: gaps, and what was missing when nothing came
-    /// any more.
+    /// Deliveries lost by members that always read: gaps, and those outstanding when no more
+    /// arrived.
     Lost,
-    /// What was missing at the end, while something still came.
+    /// Deliveries outstanding at the end, while others still arrived.
     UnderWay,
-    /// The same of those that read at times only, without what was missing at the end.
+    /// Gaps of members that read intermittently.
     LostAtTimes,
     Duplicates,
     /// Connections that ended during the run.
@@ -23,38 +23,38 @@ pub(crate) enum Figure {
     /// From the first payload to the last delivery.
     Seconds,
     DeliveriesPerSecond,
-    /// CPU time of the server for a delivery, in µs.
+    /// CPU time of the server per delivery, in µs.
     ServerMicros,
-    /// The same of the generator.
+    /// CPU time of the generator per delivery, in µs.
     GeneratorMicros,
     ServerCores,
     GeneratorCores,
-    /// What everything else on the machine used.
+    /// Cores used by other processes.
     OtherCores,
     P50Micros,
     P99Micros,
     MaxMicros,
-    /// The longest time in which nobody got anything, in ms.
+    /// The longest time without a delivery to any member, in ms.
     LongestPauseMillis,
-    /// By how much the server's memory was larger at its largest than at the start, in MiB.
+    /// Peak resident memory of the server, less that at the start, in MiB.
     GrowthMib,
-    /// Until all were in the room and had heard a probe.
+    /// Time until all members had joined and received a probe.
     SetupSeconds,
-    /// Members, by that time.
+    /// Members divided by that time.
     PeersPerSecond,
-    /// Memory of the server, for each idle member.
+    /// Memory of the server per idle member.
     BytesPerPeer,
-    /// Visitors that connected, were greeted and left.
+    /// Visitors that joined, received the greeting and left.
     CyclesPerSecond,
-    /// Deliveries/s before anybody rested.
+    /// Deliveries/s before the first pause.
     RateWithout,
-    /// Deliveries/s while members rested in turn.
+    /// Deliveries/s while members paused in turn.
     RateWith,
-    /// The one by the other.
+    /// [`RateWith`](Self::RateWith) divided by [`RateWithout`](Self::RateWithout).
     RateKept,
 }
 
-/// All that a run measured.
+/// All figures of a run.
 pub(crate) type Figures = BTreeMap<Figure, f64>;
 
 /// A run of a scenario against a fresh server.
@@ -62,15 +62,15 @@ pub(crate) type Figures = BTreeMap<Figure, f64>;
 pub(crate) struct Run {
     pub(crate) scenario: &'static str,
     pub(crate) server: &'static str,
-    /// Counts from 0; runs of the same number stood beside each other.
+    /// Counts from 0; the servers of one scenario are compared within a number.
     pub(crate) run: usize,
     pub(crate) members: usize,
     pub(crate) publishers: usize,
     /// In bytes.
     pub(crate) payload: usize,
-    /// Something else used the machine, however often it was repeated.
+    /// Other processes used the machine in each repetition.
     pub(crate) noisy: bool,
-    /// Why there are no figures.
+    /// The reason why there are no figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
     #[serde(flatten)]
@@ -78,8 +78,8 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// What to call the scenario: of a curve, the point.
-    pub(crate) fn point(&self) -> String {
+    /// The name of the scenario, or of the point of a curve.
+    pub(crate) fn label(&self) -> String {
         match self.scenario {
             "members" => format!("N = {}", self.members),
             "payload" => format!("{} B", self.payload),

@@ -12,13 +12,13 @@ struct Table {
 
 enum Column {
     Is(Figure),
-    /// As a ratio to the floor's.
+    /// The ratio to the floor.
     OverFloor(Figure),
 }
 
 use Column::{Is, OverFloor};
 
-const TALK: &[Column] = &[
+const PUBLISHING: &[Column] = &[
     Is(Figure::DeliveriesPerSecond),
     Is(Figure::ServerMicros),
     OverFloor(Figure::ServerMicros),
@@ -29,17 +29,17 @@ const TALK: &[Column] = &[
 
 const TABLES: &[Table] = &[
     Table {
-        title: "As fast as it goes: window 256, 32 B",
+        title: "Saturated: window 256, 32 B",
         scenarios: &["fan10", "fan100", "fan1000", "fan5000"],
-        columns: TALK,
+        columns: PUBLISHING,
     },
     Table {
-        title: "One by one (window 1; 50 a second), and 1,000 a second; 1,000 members, 32 B",
+        title: "Unbatched (window 1; 50/s), and 1,000/s; 1,000 members, 32 B",
         scenarios: &["ping1000", "lat1000", "rate1000"],
-        columns: TALK,
+        columns: PUBLISHING,
     },
     Table {
-        title: "10,000 members come, and are idle",
+        title: "10,000 members join, and are idle",
         scenarios: &["idle10k"],
         columns: &[Is(Figure::BytesPerPeer), Is(Figure::PeersPerSecond)],
     },
@@ -55,15 +55,15 @@ const TABLES: &[Table] = &[
         ],
     },
     Table {
-        title: "Connect, be greeted, leave: 32 at a time, 100 members hear of it",
+        title: "Connect, receive the greeting, leave: 32 at a time, announced to 100 members",
         scenarios: &["churn"],
         columns: &[Is(Figure::CyclesPerSecond), Is(Figure::ServerMicros)],
     },
     Table {
-        title: "As fast as the server reads: no window, 1,000 members, 32 B",
+        title: "Unlimited: as fast as the server reads, 1,000 members, 32 B",
         scenarios: &["flood"],
-        // No latencies: most of them would be the wait in the publisher's socket. With one core,
-        // the readers are as fast as they can be.
+        // No latencies: they would mostly be time in the publisher's socket. The readers are at
+        // their limit when they use a whole core.
         columns: &[
             Is(Figure::DeliveriesPerSecond),
             Is(Figure::ServerMicros),
@@ -74,7 +74,7 @@ const TABLES: &[Table] = &[
         ],
     },
     Table {
-        title: "The same, while ten of the members do not read for 2 s each, in turn",
+        title: "The same, while ten members in turn pause reading for 2 s",
         scenarios: &["turns"],
         columns: &[
             Is(Figure::RateWithout),
@@ -85,28 +85,28 @@ const TABLES: &[Table] = &[
         ],
     },
     Table {
-        title: "Growth with members: window 256, 32 B",
+        title: "By members: window 256, 32 B",
         scenarios: &["members"],
-        columns: TALK,
+        columns: PUBLISHING,
     },
     Table {
-        title: "Growth with payloads: window 256, 1,000 members",
+        title: "By payload: window 256, 1,000 members",
         scenarios: &["payload"],
-        columns: TALK,
+        columns: PUBLISHING,
     },
     Table {
-        title: "Growth with publishers: window 256, 1,000 members, 32 B",
+        title: "By publishers: window 256, 1,000 members, 32 B",
         scenarios: &["publishers"],
-        columns: TALK,
+        columns: PUBLISHING,
     },
     Table {
-        title: "100 members that read, the rest never: window 256, and 1,000 a second; 400 B",
+        title: "100 members that read, and others that never do: window 256, and 1,000/s; 400 B",
         scenarios: &["deaf", "deaf-rate"],
-        columns: TALK,
+        columns: PUBLISHING,
     },
 ];
 
-/// Prints the tables that there are runs for.
+/// Prints each table that has runs.
 pub(crate) fn print(runs: &[Run]) {
     for table in TABLES {
         let is_in = |run: &&Run| table.scenarios.contains(&run.scenario);
@@ -139,7 +139,7 @@ impl Table {
         println!("| {} |", head.join(" | "));
         println!("|{}", "---|".repeat(head.len()));
         for row in rows {
-            let mut cells = vec![row.of.point(), row.server()];
+            let mut cells = vec![row.of.label(), row.server()];
             cells.extend(self.columns.iter().map(|column| {
                 match *column {
                     Is(figure) => row.median(figure).map(|value| figure.show(value)),
@@ -155,7 +155,7 @@ impl Table {
     }
 }
 
-/// All runs of a scenario against a server: `of` is one of them.
+/// The runs of one scenario against one server; `of` is one of them.
 struct Row<'a> {
     runs: &'a [Run],
     of: &'a Run,
@@ -181,7 +181,7 @@ impl<'a> Row<'a> {
         text
     }
 
-    /// Runs with figures, without the noisy ones if there are others.
+    /// Runs with figures, without noisy ones if quiet ones exist.
     fn good(&self) -> Vec<&'a Run> {
         let mine = self.runs.iter().filter(|run| self.is_about(run));
         let whole: Vec<_> = mine.filter(|run| run.error.is_none()).collect();
@@ -198,20 +198,20 @@ impl<'a> Row<'a> {
         )
     }
 
-    /// The median ratio to what the other server had in the run beside.
+    /// The median ratio to the other server, taken within each run number.
     fn times(&self, figure: Figure, other: Program) -> Option<f64> {
-        let is_beside = |run: &Run, beside: &Run| {
+        let is_same_run = |run: &Run, beside: &Run| {
             let is_other = beside.server == other.name() && beside.error.is_none();
             is_other && beside.run == run.run && is_same_scenario(beside, run)
         };
         let ratio = |run: &&Run| {
-            let beside = self.runs.iter().find(|beside| is_beside(run, beside))?;
+            let beside = self.runs.iter().find(|beside| is_same_run(run, beside))?;
             Some(run.figures.get(&figure)? / beside.figures.get(&figure)?)
         };
         median(self.good().iter().filter_map(ratio))
     }
 
-    /// What is asked of ours here, and whether it is so.
+    /// The budgets of our server in this scenario, and whether they are met.
     fn budgets(&self) -> String {
         if self.of.server != Program::ChatServer.name() {
             return String::new();
@@ -246,7 +246,7 @@ impl<'a> Row<'a> {
 }
 
 impl Figure {
-    /// How tables call it; its unit is the one that [`show`](Self::show) uses.
+    /// The heading of its column, in the unit of [`show`](Self::show).
     fn title(self) -> &'static str {
         match self {
             Self::DeliveriesPerSecond => "deliveries/s",
@@ -258,13 +258,13 @@ impl Figure {
             Self::Lost => "lost",
             Self::LostAtTimes => "lost by the ten",
             Self::LongestPauseMillis => "longest pause ms",
-            Self::GrowthMib => "memory grew MiB",
-            Self::BytesPerPeer => "bytes a peer",
+            Self::GrowthMib => "memory growth MiB",
+            Self::BytesPerPeer => "bytes/peer",
             Self::PeersPerSecond => "peers/s",
             Self::CyclesPerSecond => "cycles/s",
-            Self::RateWithout => "deliveries/s without",
-            Self::RateWith => "with",
-            Self::RateKept => "kept",
+            Self::RateWithout => "deliveries/s without pauses",
+            Self::RateWith => "with pauses",
+            Self::RateKept => "ratio",
             _ => "",
         }
     }
@@ -290,7 +290,7 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     Some((lower + upper) / 2.0)
 }
 
-/// Three digits: more would say more than was measured.
+/// Three significant digits: the measurement is no more precise.
 fn short(value: f64) -> String {
     let (value, unit) = match value {
         1e6.. => (value / 1e6, " M"),

@@ -1,14 +1,15 @@
-//! What is measured.
+//! The scenarios.
 
-use crate::linux::crowd::{Crowd, CrowdError, Shape};
-use crate::linux::drive::{Pace, Plan, Resting, drive};
+use crate::linux::drive::{Pace, Plan, ReadPauses, drive};
+use crate::linux::generator::{Generator, GeneratorError};
 use crate::linux::machine::{Usage, resident};
 use crate::linux::record::{Figure, Figures};
 use crate::linux::servers::Server;
 use crate::linux::tally::Reader;
+use crate::linux::workload::Workload;
 use std::time::{Duration, Instant};
 
-/// A room full of peers, and what they do.
+/// Members and publishers, and what they do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
@@ -20,97 +21,100 @@ pub(crate) struct Scenario {
 
 #[derive(Clone, Copy, Debug)]
 enum Action {
-    /// Some speak, and all but the last `deaf` members read.
-    Talk { plan: Plan, deaf: usize },
-    /// All come, and then stay so long.
+    /// Publishers follow the plan, and all but the last `non_readers` members read.
+    Publish { plan: Plan, non_readers: usize },
+    /// All members join, and then stay idle.
     Idle { settle: Duration },
-    /// Others come and go for so long, so many at a time.
-    Visits { time: Duration, at_a_time: usize },
+    /// Visitors join and leave, `concurrent` at a time.
+    Churn { time: Duration, concurrent: usize },
 }
 
 const PAYLOAD: usize = 32;
 
 const WINDOW: Pace = Pace::Window(256);
 
-/// All of them, in the order in which they are run and shown.
+/// All scenarios but those of [`growth`], in the order of runs and of the report.
 pub(crate) const SCENARIOS: [Scenario; 12] = [
-    talk("fan10", 10, plan(WINDOW, 1500)),
-    talk("fan100", 100, plan(WINDOW, 1500)),
-    talk("fan1000", 1000, plan(WINDOW, 1500)),
-    talk("fan5000", 5000, plan(WINDOW, 1500)),
-    talk("ping1000", 1000, plan(Pace::Window(1), 1500)),
-    talk("lat1000", 1000, plan(Pace::Rate(50), 5000)),
-    talk("rate1000", 1000, plan(Pace::Rate(1000), 3000)),
+    publishing("fan10", 10, plan(WINDOW, 1500)),
+    publishing("fan100", 100, plan(WINDOW, 1500)),
+    publishing("fan1000", 1000, plan(WINDOW, 1500)),
+    publishing("fan5000", 5000, plan(WINDOW, 1500)),
+    publishing("ping1000", 1000, plan(Pace::Window(1), 1500)),
+    publishing("lat1000", 1000, plan(Pace::Rate(50), 5000)),
+    publishing("rate1000", 1000, plan(Pace::Rate(1000), 3000)),
     Scenario {
         action: Action::Idle {
             settle: Duration::from_secs(1),
         },
-        ..talk("idle10k", 10_000, plan(WINDOW, 0))
+        ..publishing("idle10k", 10_000, plan(WINDOW, 0))
     },
     Scenario {
         payload: 400,
-        action: Action::Talk {
+        action: Action::Publish {
             plan: Plan {
                 messages: 60_000,
-                // Some servers stop for seconds, and then go on.
+                // Some servers deliver nothing for seconds, and then resume.
                 patience: Duration::from_secs(12),
                 ..plan(WINDOW, 15_000)
             },
-            deaf: 5,
+            non_readers: 5,
         },
-        ..talk("stuck", 100, plan(WINDOW, 0))
+        ..publishing("stuck", 100, plan(WINDOW, 0))
     },
     Scenario {
-        action: Action::Visits {
+        action: Action::Churn {
             time: Duration::from_secs(3),
-            at_a_time: 32,
+            concurrent: 32,
         },
-        ..talk("churn", 100, plan(WINDOW, 0))
+        ..publishing("churn", 100, plan(WINDOW, 0))
     },
-    talk("flood", 1000, flood(3000)),
-    talk("turns", 1000, resting(4000, 2000, 10)),
+    publishing("flood", 1000, flood(3000)),
+    publishing("turns", 1000, with_pauses(4000, 2000, 10)),
 ];
 
-/// How cost grows with members, with the size of payloads, with publishers, and with members that
+/// The scenarios of the curves: cost by members, by payload size, by publishers, and by members that
 /// never read.
 pub(crate) fn growth() -> Vec<Scenario> {
     let saturated = plan(WINDOW, 1500);
     let members = [10, 30, 100, 300, 1000, 3000, 10_000, 19_000];
-    let members = members.map(|members| talk("members", members, saturated));
+    let members = members.map(|members| publishing("members", members, saturated));
     let payload = [1, 8, 32, 128, 512, 1024, 4096].map(|payload| Scenario {
         payload,
-        ..talk("payload", 1000, saturated)
+        ..publishing("payload", 1000, saturated)
     });
     let publishers = [1, 10, 100, 1000].map(|publishers| Scenario {
         publishers,
-        ..talk("publishers", 1000, saturated)
+        ..publishing("publishers", 1000, saturated)
     });
-    let deaf = [("deaf", WINDOW), ("deaf-rate", Pace::Rate(1000))].map(|(name, pace)| {
-        [0, 50, 500].map(|deaf| Scenario {
-            // So that the sockets of those that never read are full at once.
+    let non_readers = [("deaf", WINDOW), ("deaf-rate", Pace::Rate(1000))].map(|(name, pace)| {
+        [0, 50, 500].map(|non_readers| Scenario {
+            // Fills the sockets of members that never read immediately.
             payload: 400,
-            action: Action::Talk {
+            action: Action::Publish {
                 plan: plan(pace, 6000),
-                deaf,
+                non_readers,
             },
-            ..talk(name, 100 + deaf, saturated)
+            ..publishing(name, 100 + non_readers, saturated)
         })
     });
     members
         .into_iter()
         .chain(payload)
         .chain(publishers)
-        .chain(deaf.into_iter().flatten())
+        .chain(non_readers.into_iter().flatten())
         .collect()
 }
 
-const fn talk(name: &'static str, members: usize, plan: Plan) -> Scenario {
+const fn publishing(name: &'static str, members: usize, plan: Plan) -> Scenario {
     Scenario {
         name,
         members,
         publishers: 1,
         payload: PAYLOAD,
-        action: Action::Talk { plan, deaf: 0 },
+        action: Action::Publish {
+            plan,
+            non_readers: 0,
+        },
     }
 }
 
@@ -121,49 +125,55 @@ const fn plan(pace: Pace, millis: u64) -> Plan {
         messages: u64::MAX,
         patience: Duration::from_secs(5),
         drain: Duration::from_secs(30),
-        resting: None,
+        pauses: None,
     }
 }
 
 const fn flood(millis: u64) -> Plan {
     Plan {
-        // What the sockets hold can take a slow server minutes.
+        // A slow server can take minutes for what the sockets hold.
         drain: Duration::from_secs(10),
         ..plan(Pace::Flood, millis)
     }
 }
 
-const fn resting(after: u64, each: u64, members: usize) -> Plan {
+const fn with_pauses(after: u64, each: u64, members: usize) -> Plan {
     Plan {
-        resting: Some(Resting {
+        pauses: Some(ReadPauses {
             after: Duration::from_millis(after),
             each: Duration::from_millis(each),
             members,
         }),
-        // A little longer, so that the last one's turn ends within it.
+        // Slightly longer, so that the last pause ends within it.
         ..flood(after + each * members as u64 + 100)
     }
 }
 
 impl Scenario {
-    /// The same in its shortest form, which shows that it can be carried out and nothing else.
+    /// The scenario in its shortest form, which shows that it can be carried out.
     pub(crate) fn shortest(self) -> Self {
         const SHORT: u64 = 80;
         let action = match self.action {
             Action::Idle { .. } => Action::Idle {
                 settle: Duration::from_millis(20),
             },
-            Action::Visits { at_a_time, .. } => Action::Visits {
+            Action::Churn { concurrent, .. } => Action::Churn {
                 time: Duration::from_millis(SHORT),
-                at_a_time: at_a_time.min(4),
+                concurrent: concurrent.min(4),
             },
-            Action::Talk { plan: whole, deaf } => {
-                let short = match whole.resting {
-                    Some(_) => resting(SHORT, SHORT / 2, 2),
-                    None => plan(whole.pace, SHORT),
+            Action::Publish {
+                plan: full,
+                non_readers,
+            } => {
+                let short = match full.pauses {
+                    Some(_) => with_pauses(SHORT, SHORT / 2, 2),
+                    None => plan(full.pace, SHORT),
                 };
-                let deaf = deaf.min(5);
-                Action::Talk { plan: short, deaf }
+                let non_readers = non_readers.min(5);
+                Action::Publish {
+                    plan: short,
+                    non_readers,
+                }
             }
         };
         Self {
@@ -174,35 +184,35 @@ impl Scenario {
         }
     }
 
-    /// Carries it out against a server that nobody has used.
-    pub(crate) fn run(&self, server: &Server) -> Result<Figures, CrowdError> {
-        const GATHER: Duration = Duration::from_secs(300);
-        let shape = Shape {
+    /// Carries out the scenario against a fresh server.
+    pub(crate) fn run(&self, server: &Server) -> Result<Figures, GeneratorError> {
+        const CONNECT: Duration = Duration::from_secs(300);
+        let workload = Workload {
             members: self.members,
             publishers: self.publishers,
             visitors: match self.action {
-                Action::Visits { at_a_time, .. } => at_a_time,
+                Action::Churn { concurrent, .. } => concurrent,
                 _ => 0,
             },
             payload: self.payload,
         };
         let memory = resident(server.id());
         let before = Usage::now(server.id());
-        let mut crowd = Crowd::new(shape, server.address(), server.protocol())?;
-        let setup = crowd.gather(GATHER)?.as_secs_f64();
+        let mut generator = Generator::new(workload, server.address(), server.protocol())?;
+        let setup = generator.connect_all(CONNECT)?.as_secs_f64();
         let mut figures = match self.action {
-            Action::Talk { plan, deaf } => {
-                for member in self.members - deaf..self.members {
-                    crowd.tally.set_reader(member, Reader::Never);
-                    crowd.turn_away(member)?;
+            Action::Publish { plan, non_readers } => {
+                for member in self.members - non_readers..self.members {
+                    generator.tally.set_reader(member, Reader::Never);
+                    generator.pause_reading(member)?;
                 }
-                drive(&mut crowd, server.id(), &plan)?
+                drive(&mut generator, server.id(), &plan)?
             }
             Action::Idle { settle } => {
                 let other_cores = Usage::now(server.id()).since(before).other_cores;
                 let end = Instant::now() + settle;
                 while Instant::now() < end {
-                    crowd.pump(Duration::from_millis(20))?;
+                    generator.poll(Duration::from_millis(20))?;
                 }
                 let grown = resident(server.id()).saturating_sub(memory) as f64 * 1024.0;
                 Figures::from([
@@ -211,25 +221,29 @@ impl Scenario {
                     (Figure::OtherCores, other_cores),
                 ])
             }
-            Action::Visits { time, .. } => visits(&mut crowd, server.id(), time)?,
+            Action::Churn { time, .. } => churn(&mut generator, server.id(), time)?,
         };
         figures.insert(Figure::SetupSeconds, setup);
         Ok(figures)
     }
 }
 
-/// Visitors connect, are greeted and leave, until the room has heard about all of them.
-fn visits(crowd: &mut Crowd, server: u32, time: Duration) -> Result<Figures, CrowdError> {
+/// Visitors connect, receive the greeting and leave, until members have received all announcements.
+fn churn(
+    generator: &mut Generator,
+    server: u32,
+    time: Duration,
+) -> Result<Figures, GeneratorError> {
     let before = Usage::now(server);
     let start = Instant::now();
-    crowd.visiting = true;
+    generator.visiting = true;
     while start.elapsed() < time {
-        crowd.open_visitors()?;
-        crowd.pump(Duration::from_millis(20))?;
+        generator.open_visitors()?;
+        generator.poll(Duration::from_millis(20))?;
     }
-    crowd.visiting = false;
-    let visits = crowd.visits as f64;
-    crowd.confirm(Duration::from_secs(30))?;
+    generator.visiting = false;
+    let visits = generator.visits as f64;
+    generator.await_probe(Duration::from_secs(30))?;
     let seconds = start.elapsed().as_secs_f64();
     let used = Usage::now(server).since(before);
     Ok(Figures::from([
@@ -241,6 +255,6 @@ fn visits(crowd: &mut Crowd, server: u32, time: Duration) -> Result<Figures, Cro
         (Figure::ServerCores, used.server_cores),
         (Figure::GeneratorCores, used.generator_cores),
         (Figure::OtherCores, used.other_cores),
-        (Figure::Disconnected, crowd.tally.disconnected as f64),
+        (Figure::Disconnected, generator.tally.disconnected as f64),
     ]))
 }

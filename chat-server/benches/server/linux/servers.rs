@@ -1,4 +1,4 @@
-//! The servers under test: each run has a fresh one, a process of its own.
+//! The servers under test. Each run starts a fresh process.
 
 use crate::linux::wire::Protocol;
 use std::fmt::{self, Display, Formatter};
@@ -11,11 +11,11 @@ use std::time::Duration;
 /// A program to measure.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
 pub(crate) enum Program {
-    /// The least that one thread does to pass lines on
+    /// A minimal single-threaded rebroadcaster
     Floor,
-    /// Ours
+    /// The server of this project
     ChatServer,
-    /// What one usually writes: a `tokio::sync::broadcast` and a task per client
+    /// A typical tokio server: one `tokio::sync::broadcast`, a task per client
     Broadcast,
     /// redis-server, one channel
     Redis,
@@ -42,7 +42,7 @@ impl Program {
         }
     }
 
-    /// Whether it is here to be run.
+    /// Whether the program is installed.
     pub(crate) fn is_installed(self) -> bool {
         let program = match self {
             Self::Floor | Self::ChatServer | Self::Broadcast => return true,
@@ -57,20 +57,20 @@ impl Program {
         command.status().is_ok()
     }
 
-    /// Starts it, on a port of its own choice where it has one; `extra` are flags for ours.
+    /// Starts the program on a free port; `extra` are flags for `chat-server`.
     pub(crate) fn start(self, extra: &[String]) -> io::Result<Server> {
         match self {
             Self::Floor | Self::Broadcast => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["--serve", self.name()]);
                 let greets = self == Self::Broadcast;
-                Server::that_says_where(command, Protocol::Chat { greets })
+                Server::spawn_announcing(command, Protocol::Chat { greets })
             }
             Self::ChatServer => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
                 command.args(["--listen", "127.0.0.1:0", "--max-peers", "20000"]);
                 command.args(extra).env("CHAT_LOG", "error");
-                Server::that_says_where(command, Protocol::Chat { greets: true })
+                Server::spawn_announcing(command, Protocol::Chat { greets: true })
             }
             Self::Redis => {
                 let mut command = Command::new("redis-server");
@@ -83,12 +83,12 @@ impl Program {
                     "",
                 ]);
                 command.args(["--appendonly", "no", "--maxclients", "19500", "--port"]);
-                Server::told_where(command, Protocol::Redis)
+                Server::spawn_on_port(command, Protocol::Redis)
             }
             Self::Nats => {
                 let mut command = Command::new("nats-server");
                 command.args(["-a", "127.0.0.1", "-p"]);
-                Server::told_where(command, Protocol::Nats)
+                Server::spawn_on_port(command, Protocol::Nats)
             }
         }
     }
@@ -100,7 +100,7 @@ impl Display for Program {
     }
 }
 
-/// A running one. Dropping it kills it.
+/// A running server. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Child,
@@ -117,42 +117,42 @@ impl Server {
         self.protocol
     }
 
-    /// Its process id.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Starts what prints `listening on ADDRESS`.
-    fn that_says_where(mut command: Command, protocol: Protocol) -> io::Result<Self> {
+    /// Starts a server that prints `listening on ADDRESS`.
+    fn spawn_announcing(mut command: Command, protocol: Protocol) -> io::Result<Self> {
         let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
-        let said = match &mut process.stdout {
+        let read = match &mut process.stdout {
             Some(stdout) => BufReader::new(stdout).read_line(&mut line),
             None => Ok(0),
         };
-        let place = line.trim_end().strip_prefix("listening on ");
-        let address = place.and_then(|address| address.parse().ok());
+        let printed = line.trim_end().strip_prefix("listening on ");
+        let address = printed.and_then(|address| address.parse().ok());
         let server = Self {
             process,
             address: address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into()),
             protocol,
         };
-        match (said, address) {
+        match (read, address) {
             (Err(error), _) => Err(error),
-            (_, None) => Err(io::Error::other("it did not say where it listens")),
+            (_, None) => Err(io::Error::other("the server did not print its address")),
             _ => Ok(server),
         }
     }
 
-    /// Starts what wants a port as its last argument, and waits until it listens.
-    fn told_where(mut command: Command, protocol: Protocol) -> io::Result<Self> {
-        // Free now; nobody else takes it in the meantime unless by bad luck, which shows.
+    /// Starts a server that takes a port as its last argument, and waits until it listens.
+    fn spawn_on_port(mut command: Command, protocol: Protocol) -> io::Result<Self> {
+        // Another process could take the port in between; the server then reports an error.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         command.arg(address.port().to_string());
-        // What it may write, it shall not write here.
+        // Any files that the server writes go there.
         command.current_dir(std::env::temp_dir());
         command
             .stdin(Stdio::null())
@@ -169,13 +169,13 @@ impl Server {
             }
             sleep(Duration::from_millis(25));
         }
-        Err(io::Error::other("it does not listen"))
+        Err(io::Error::other("the server does not listen"))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Either fails only if it has ended.
+        // Both fail only if the process has ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,66 +1,66 @@
-//! Who heard what: the count of deliveries, and of those that did not come.
+//! Counts deliveries, and deliveries that did not arrive.
 
-use crate::linux::crowd::Shape;
 use crate::linux::wire::{HEADER, Header};
+use crate::linux::workload::Workload;
 use hdrhistogram::Histogram;
 
 /// How a member reads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reader {
     Always,
-    /// Not at all for a while, and then again.
-    AtTimes,
-    /// Nothing is expected to reach it.
+    /// Pauses, then reads again.
+    Intermittent,
+    /// Never reads, so no delivery is expected.
     Never,
 }
 
-/// What was heard since [`begin`](Self::begin).
+/// What members have received since [`start`](Self::start).
 pub(crate) struct Tally {
     publishers: usize,
     payload: usize,
-    /// For each publisher.
+    /// The last sequence sent, per publisher.
     sent: Vec<u32>,
-    /// For each member, and each publisher within: the last that it heard.
-    heard: Vec<u32>,
+    /// The last sequence received, per member and, within, per publisher.
+    received: Vec<u32>,
     readers: Vec<Reader>,
-    /// Members that are here and read at least at times.
+    /// Connected members that read always or intermittently.
     active: usize,
     counting: bool,
     outstanding: i64,
     pub(crate) delivered: u64,
-    /// Gaps of those who always read.
+    /// Gaps of members that always read.
     pub(crate) lost: u64,
-    /// Gaps of those who do not.
-    pub(crate) lost_at_times: u64,
+    /// Gaps of members that read intermittently.
+    pub(crate) lost_by_intermittent: u64,
     pub(crate) duplicates: u64,
     pub(crate) disconnected: u64,
-    /// When something last came, in ns of the generator's clock.
+    /// The time of the last delivery, in ns of the generator's clock.
     pub(crate) last: u64,
-    /// The longest time in which nothing came to anybody, in ns.
+    /// The longest time without a delivery to any member, in ns.
     pub(crate) longest_pause: u64,
-    /// In ns.
+    /// From creation of a payload to its receipt, in ns.
     pub(crate) latency: Histogram<u64>,
 }
 
 impl Tally {
-    pub(crate) fn new(shape: Shape) -> Self {
+    pub(crate) fn new(workload: Workload) -> Self {
         Self {
-            publishers: shape.publishers,
-            payload: shape.payload,
-            sent: vec![0; shape.publishers],
-            heard: vec![0; shape.members * shape.publishers],
-            readers: vec![Reader::Always; shape.members],
+            publishers: workload.publishers,
+            payload: workload.payload,
+            sent: vec![0; workload.publishers],
+            received: vec![0; workload.members * workload.publishers],
+            readers: vec![Reader::Always; workload.members],
             active: 0,
             counting: false,
             outstanding: 0,
             delivered: 0,
             lost: 0,
-            lost_at_times: 0,
+            lost_by_intermittent: 0,
             duplicates: 0,
             disconnected: 0,
             last: 0,
             longest_pause: 0,
-            latency: Histogram::new_with_bounds(1, 1 << 40, 2).expect("these are good bounds"),
+            latency: Histogram::new_with_bounds(1, 1 << 40, 2).expect("the bounds are valid"),
         }
     }
 
@@ -68,23 +68,23 @@ impl Tally {
         self.readers[member] = reader;
     }
 
-    /// Begins to measure, with so many members here.
-    pub(crate) fn begin(&mut self, present: usize, now: u64) {
+    /// Starts to measure, with `joined` members.
+    pub(crate) fn start(&mut self, joined: usize, now: u64) {
         let never = self
             .readers
             .iter()
             .filter(|&&reader| reader == Reader::Never);
-        self.active = present - never.count();
+        self.active = joined - never.count();
         self.counting = true;
         self.last = now;
     }
 
-    /// Deliveries that are still to come.
+    /// Deliveries that have not arrived yet.
     pub(crate) fn outstanding(&self) -> i64 {
         self.outstanding
     }
 
-    /// Members that are expected to hear what is sent.
+    /// Members that are expected to receive.
     pub(crate) fn active(&self) -> usize {
         self.active
     }
@@ -94,36 +94,36 @@ impl Tally {
         self.payload < HEADER
     }
 
-    /// The size of payloads with a header.
-    pub(crate) fn whole_payload(&self) -> usize {
+    /// The size of payloads that have a header.
+    pub(crate) fn full_payload_size(&self) -> usize {
         self.payload.max(HEADER)
     }
 
-    /// The number of what the publisher says next, which everybody is to hear.
+    /// The sequence of the next payload of the publisher; each active member is to receive it.
     pub(crate) fn next_sequence(&mut self, publisher: usize) -> u32 {
         self.outstanding += self.active as i64;
         self.sent[publisher] += 1;
         self.sent[publisher]
     }
 
-    /// A whole payload came.
+    /// Records a payload with a header.
     #[inline]
-    pub(crate) fn whole(&mut self, member: usize, header: &Header, now: u64) {
+    pub(crate) fn record_payload(&mut self, member: usize, header: &Header, now: u64) {
         if header.publisher >= self.publishers || self.readers[member] == Reader::Never {
             return;
         }
-        let heard = &mut self.heard[member * self.publishers + header.publisher];
-        if header.sequence <= *heard {
+        let received = &mut self.received[member * self.publishers + header.publisher];
+        if header.sequence <= *received {
             self.duplicates += 1;
             return;
         }
-        let missing = header.sequence - *heard - 1;
-        *heard = header.sequence;
+        let missing = header.sequence - *received - 1;
+        *received = header.sequence;
         if missing > 0 {
             self.outstanding -= i64::from(missing);
             match self.readers[member] {
                 Reader::Always => self.lost += u64::from(missing),
-                _ => self.lost_at_times += u64::from(missing),
+                _ => self.lost_by_intermittent += u64::from(missing),
             }
         }
         self.latency
@@ -131,23 +131,23 @@ impl Tally {
         self.delivery(now);
     }
 
-    /// A short payload came. These are of a single publisher.
+    /// Records a short payload. Only scenarios with one publisher have these.
     #[inline]
-    pub(crate) fn short(&mut self, member: usize, now: u64) {
-        self.heard[member * self.publishers] += 1;
+    pub(crate) fn record_short(&mut self, member: usize, now: u64) {
+        self.received[member * self.publishers] += 1;
         self.delivery(now);
     }
 
-    /// The member's connection ended.
-    pub(crate) fn left(&mut self, member: usize) {
+    /// Records that the connection of a member ended.
+    pub(crate) fn member_disconnected(&mut self, member: usize) {
         self.disconnected += 1;
         if !self.counting || self.readers[member] == Reader::Never {
             return;
         }
         self.active -= 1;
-        let heard = &self.heard[member * self.publishers..][..self.publishers];
-        let missing = |(sent, heard): (&u32, &u32)| i64::from(*sent) - i64::from(*heard);
-        self.outstanding -= self.sent.iter().zip(heard).map(missing).sum::<i64>();
+        let received = &self.received[member * self.publishers..][..self.publishers];
+        let missing = |(sent, received): (&u32, &u32)| i64::from(*sent) - i64::from(*received);
+        self.outstanding -= self.sent.iter().zip(received).map(missing).sum::<i64>();
     }
 
     #[inline]

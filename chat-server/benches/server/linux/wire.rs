@@ -1,16 +1,16 @@
-//! What goes over the wire: the payloads that tell what was lost, and the protocols around them.
+//! The payloads, whose headers reveal losses, and the protocols that carry them.
 
-/// The bytes of a payload that says all about itself: mark, kind, publisher, sequence, time.
+/// Bytes of a header: mark, kind, publisher, sequence, time.
 pub(crate) const HEADER: usize = 2 + PUBLISHER + SEQUENCE + TIME;
 
 const PUBLISHER: usize = 2;
 const SEQUENCE: usize = 5;
 const TIME: usize = 8;
 
-/// Begins a payload that says all about itself. No server puts it into lines of its own.
+/// The first byte of a header. No server uses it in lines of its own.
 const MARK: u8 = b'`';
 
-/// Ends a payload that is too short for that. No digit, no padding.
+/// The last byte of a payload without a header. Neither a digit nor padding.
 const SHORT: u8 = b'~';
 
 const PADDING: u8 = b'x';
@@ -19,25 +19,25 @@ const PADDING: u8 = b'x';
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    /// Finds out who is in the room; not measured.
+    /// Finds out which members receive; not measured.
     Probe = b'P',
     /// Measured.
     Data = b'D',
 }
 
-/// What a payload says about itself.
+/// The header of a payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,
     pub(crate) publisher: usize,
-    /// Counts from 1, for each publisher.
+    /// Counts from 1, per publisher.
     pub(crate) sequence: u32,
-    /// When it was sent, in ns of the generator's clock.
+    /// The time of creation, in ns of the generator's clock.
     pub(crate) sent: u64,
 }
 
 impl Header {
-    /// A payload of `size` bytes, or of [`HEADER`] where that is more.
+    /// Writes a payload of `size` bytes, or of [`HEADER`] if that is more.
     pub(crate) fn write(&self, size: usize, payload: &mut Vec<u8>) {
         payload.clear();
         payload.extend_from_slice(&[MARK, self.kind as u8]);
@@ -62,31 +62,31 @@ impl Header {
     }
 }
 
-/// A payload of fewer than [`HEADER`] bytes: it can only be counted. The next whole one of its
-/// publisher, whose sequence counts these, too, tells how many there should have been.
+/// Writes a payload of fewer than [`HEADER`] bytes, which can only be counted. Its publisher's next
+/// payload with a header tells how many there should have been: sequences count both kinds.
 pub(crate) fn write_short(size: usize, payload: &mut Vec<u8>) {
     payload.clear();
     payload.resize(size - 1, PADDING);
     payload.push(SHORT);
 }
 
-/// A line that came, without its end.
+/// A received line, without its line ending.
 pub(crate) enum Line {
-    Whole(Header),
+    Payload(Header),
     Short,
     /// A greeting, an arrival, a part of the protocol.
     Other,
 }
 
 impl Line {
-    /// All protocols have the payload at the end of a line; `whole` is the size of whole ones.
+    /// All protocols put the payload at the end of a line; `size` is that of payloads with a header.
     #[inline]
-    pub(crate) fn read(line: &[u8], whole: usize) -> Self {
-        if let Some(at) = line.len().checked_sub(whole)
+    pub(crate) fn read(line: &[u8], size: usize) -> Self {
+        if let Some(at) = line.len().checked_sub(size)
             && let Some(payload) = line[at..].first_chunk()
             && payload[0] == MARK
         {
-            return Self::Whole(Header::read(payload));
+            return Self::Payload(Header::read(payload));
         }
         match line.last() {
             Some(&SHORT) => Self::Short,
@@ -95,10 +95,10 @@ impl Line {
     }
 }
 
-/// How to talk to a server.
+/// The protocol of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Protocol {
-    /// What one says all hear, who said it included.
+    /// Lines, delivered to all members including the publisher.
     Chat { greets: bool },
     /// `PUBLISH` and `SUBSCRIBE` on one channel.
     Redis,
@@ -106,7 +106,7 @@ pub(crate) enum Protocol {
     Nats,
 }
 
-/// What a peer that is not in the room yet does about a line.
+/// The next step of a connection that joins.
 pub(crate) enum Step {
     Ready,
     Send(&'static [u8]),
@@ -114,13 +114,13 @@ pub(crate) enum Step {
 }
 
 impl Protocol {
-    /// Whether publishers are connections of their own, which hear nothing.
+    /// Whether publishers are separate connections that do not subscribe.
     pub(crate) fn separates_publishers(self) -> bool {
         !matches!(self, Self::Chat { .. })
     }
 
-    /// The first step, once connected.
-    pub(crate) fn open(self, member: bool) -> Step {
+    /// The step after connecting.
+    pub(crate) fn first_step(self, member: bool) -> Step {
         match self {
             Self::Chat { greets: true } | Self::Nats => Step::Wait,
             Self::Chat { greets: false } => Step::Ready,
@@ -129,8 +129,8 @@ impl Protocol {
         }
     }
 
-    /// The next one, as `line` came.
-    pub(crate) fn enter(self, member: bool, line: &[u8]) -> Step {
+    /// The step after `line`.
+    pub(crate) fn handshake(self, member: bool, line: &[u8]) -> Step {
         const CONNECT: &[u8] = b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n";
         const SUBSCRIBE: &[u8] =
             b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB c 1\r\nPING\r\n";
@@ -145,15 +145,15 @@ impl Protocol {
         }
     }
 
-    /// What a line asks of a peer in the room.
-    pub(crate) fn answer(self, line: &[u8]) -> Option<&'static [u8]> {
+    /// The reply that a line requires of a connection that has joined.
+    pub(crate) fn reply(self, line: &[u8]) -> Option<&'static [u8]> {
         match self {
             Self::Nats if line.starts_with(b"PING") => Some(b"PONG\r\n"),
             _ => None,
         }
     }
 
-    /// The request to publish `payload`.
+    /// Appends the request to publish `payload`.
     pub(crate) fn publish(self, payload: &[u8], out: &mut Vec<u8>) {
         let size = payload.len();
         match self {
@@ -171,7 +171,7 @@ impl Protocol {
     }
 }
 
-/// Base 64 on the characters from `0` on, as they are found and read faster than decimals.
+/// Base 64 with the 64 characters from `0` on: faster to write and read than decimals.
 fn digits<const N: usize>(mut value: u64) -> [u8; N] {
     let mut digits = [b'0'; N];
     for digit in digits.iter_mut().rev() {

@@ -1,4 +1,4 @@
-//! One connection of the crowd.
+//! One connection of the load generator.
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -7,23 +7,23 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 
-/// Where connections come from, in turn: an address has some 28,000 ports, and a crowd that comes
-/// and goes leaves many of them waiting.
+/// Source addresses, used in turn: an address has about 28,000 ephemeral ports, and connections that
+/// come and go leave many of them in TIME_WAIT.
 const ADDRESSES: usize = 200;
 
-/// A place for a connection, taken or not.
+/// A slot for a connection, occupied or vacant.
 #[derive(Debug, Default)]
-pub(crate) struct Peer {
+pub(crate) struct Connection {
     stream: Option<TcpStream>,
     pub(crate) state: State,
-    /// Tells events of an earlier connection in this place from those of this one.
+    /// Distinguishes events of this connection from those of an earlier one in the same slot.
     generation: u32,
-    /// A line that has no end yet.
+    /// The beginning of a line whose end has not arrived.
     unfinished: Vec<u8>,
-    /// What it has to send.
-    pub(crate) out: Vec<u8>,
-    waits_to_write: bool,
-    /// The last probe that it heard.
+    /// Bytes that are to be sent.
+    pub(crate) outgoing: Vec<u8>,
+    awaits_writability: bool,
+    /// The last probe received.
     pub(crate) probe: u32,
 }
 
@@ -31,23 +31,23 @@ pub(crate) struct Peer {
 pub(crate) enum State {
     #[default]
     Connecting,
-    /// Connected, and not in the room yet.
-    Entering,
+    /// Connected, but not joined yet.
+    Joining,
     Ready,
 }
 
-impl Peer {
-    /// Connects, in the background. `nth` is different for each connection.
+impl Connection {
+    /// Starts to connect. `index` is unique to each connection.
     pub(crate) fn open(
         &mut self,
         epoll: &OwnedFd,
-        place: usize,
+        slot: usize,
         address: SocketAddr,
-        nth: usize,
+        index: usize,
     ) -> io::Result<()> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking().cloexec(), None)?;
         socket.set_tcp_nodelay(true)?;
-        let host = (nth % ADDRESSES) as u8 + 1;
+        let host = (index % ADDRESSES) as u8 + 1;
         socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 1, host), 0)).into())?;
         match socket.connect(&address.into()) {
             Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => {
@@ -57,10 +57,10 @@ impl Peer {
         }
         *self = Self {
             generation: self.generation + 1,
-            waits_to_write: true,
+            awaits_writability: true,
             ..Self::default()
         };
-        let data = self.data(place);
+        let data = self.data(slot);
         let stream = self.stream.insert(socket.into());
         Ok(epoll::add(
             epoll,
@@ -72,7 +72,7 @@ impl Peer {
 
     pub(crate) fn close(&mut self) {
         self.stream = None;
-        self.out.clear();
+        self.outgoing.clear();
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -83,62 +83,62 @@ impl Peer {
         self.is_open() && self.state == State::Ready
     }
 
-    /// Which of the connections in this place it is.
+    /// The generation of the current connection.
     pub(crate) fn generation(&self) -> u32 {
         self.generation
     }
 
-    /// Whether it is still the connection that an event is about.
-    pub(crate) fn is(&self, generation: u32) -> bool {
+    /// Whether an event with this generation concerns the current connection.
+    pub(crate) fn is_current(&self, generation: u32) -> bool {
         self.is_open() && self.generation == generation
     }
 
-    /// Why the connection could not be made, if so.
+    /// The error with which connecting failed, if any.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.stream.as_ref().map_or(Ok(None), TcpStream::take_error)
     }
 
-    /// Has no more events until [`listen`](Self::listen).
-    pub(crate) fn turn_away(&self, epoll: &OwnedFd) -> io::Result<()> {
+    /// Deregisters from epoll until [`resume_reading`](Self::resume_reading).
+    pub(crate) fn pause_reading(&self, epoll: &OwnedFd) -> io::Result<()> {
         match &self.stream {
             Some(stream) => Ok(epoll::delete(epoll, stream)?),
             None => Ok(()),
         }
     }
 
-    pub(crate) fn listen(&self, epoll: &OwnedFd, place: usize) -> io::Result<()> {
+    pub(crate) fn resume_reading(&self, epoll: &OwnedFd, slot: usize) -> io::Result<()> {
         match &self.stream {
-            Some(stream) => Ok(epoll::add(epoll, stream, self.data(place), EventFlags::IN)?),
+            Some(stream) => Ok(epoll::add(epoll, stream, self.data(slot), EventFlags::IN)?),
             None => Ok(()),
         }
     }
 
-    /// Sends what the socket takes, and asks to be told when it takes the rest.
-    pub(crate) fn flush(&mut self, epoll: &OwnedFd, place: usize) -> io::Result<()> {
-        let data = self.data(place);
+    /// Sends what the socket accepts, and awaits writability if bytes remain.
+    pub(crate) fn flush(&mut self, epoll: &OwnedFd, slot: usize) -> io::Result<()> {
+        let data = self.data(slot);
         let Some(stream) = &mut self.stream else {
-            self.out.clear();
+            self.outgoing.clear();
             return Ok(());
         };
-        if !self.out.is_empty() {
-            match stream.write(&self.out) {
-                Ok(written) => drop(self.out.drain(..written)),
+        if !self.outgoing.is_empty() {
+            match stream.write(&self.outgoing) {
+                Ok(written) => drop(self.outgoing.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
         }
-        let waits = !self.out.is_empty();
-        if waits != self.waits_to_write {
-            self.waits_to_write = waits;
+        let has_more = !self.outgoing.is_empty();
+        if has_more != self.awaits_writability {
+            self.awaits_writability = has_more;
             let mut flags = EventFlags::IN;
-            flags.set(EventFlags::OUT, waits);
+            flags.set(EventFlags::OUT, has_more);
             epoll::modify(epoll, stream, data, flags)?;
         }
         Ok(())
     }
 
-    /// Puts what came behind the unfinished line, both into `buffer`; how much that is, or 0 if
-    /// nothing came.
+    /// Reads into `buffer`, after the unfinished line. Returns the length of both together, or 0 if
+    /// nothing was read.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(stream) = &mut self.stream else {
             return Ok(0);
@@ -157,13 +157,14 @@ impl Peer {
         }
     }
 
+    /// Stores the beginning of a line for the next read.
     pub(crate) fn keep(&mut self, unfinished: &[u8]) {
         self.unfinished.clear();
         self.unfinished.extend_from_slice(unfinished);
     }
 
-    /// What its events carry: where it is and which it is.
-    fn data(&self, place: usize) -> EventData {
-        EventData::new_u64(u64::from(self.generation) << 32 | place as u64)
+    /// The data of its events: slot and generation.
+    fn data(&self, slot: usize) -> EventData {
+        EventData::new_u64(u64::from(self.generation) << 32 | slot as u64)
     }
 }
