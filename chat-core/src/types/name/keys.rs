@@ -6,10 +6,11 @@ use std::sync::Arc;
 use unicode_normalization::char::canonical_combining_class;
 use unicode_security::skeleton;
 
-/// ASCII punctuation that does not count at the ends of a name: it reads as part of the sentence, or
-/// as quotes around the name. Quotation marks have become apostrophes.
-const AROUND: [char; 14] = [
-    '.', ',', ';', '!', '?', '\'', '(', ')', '[', ']', '{', '}', '<', '>',
+/// Punctuation that does not count at the ends of a name, and modifier letters that look like it: it
+/// reads as part of the sentence, or as quotes around the name.
+pub(super) const AROUND: &[char] = &[
+    '.', ',', ';', '!', '?', '\'', '"', '`', '(', ')', '[', ']', '{', '}', '<', '>', 'ʹ', 'ʺ', 'ʻ',
+    'ʼ', 'ʽ', 'ʾ', 'ʿ', 'ˈ', 'ˊ', 'ˋ', 'ˌ', 'ˎ', 'ˏ', 'ˮ', 'ꞌ',
 ];
 
 /// One to three keys, all different. Names that share a key count as the same name.
@@ -18,7 +19,7 @@ const AROUND: [char; 14] = [
 /// |---|---|
 /// | the first, of the folded name | differ in case, or look like the name in lower case |
 /// | of the name's look | look like the name as it is written |
-/// | of its look in capitals | look like it when `1` is read as `I` |
+/// | of another reading | look like it if `1` among capitals is `I`, or if ᴀ is `a` |
 ///
 /// One key cannot do all, because the relation is not transitive: `Ivan` looks like `lvan` and
 /// differs from `ivan` in case only, yet `lvan` and `ivan` are different names.
@@ -44,26 +45,23 @@ impl NameKeys {
                 others: None,
             };
         }
-        let seen = look(name);
-        let capitals = in_capitals(name, &seen);
-        let first = key(name.to_string());
-        let seen = Some(key(seen)).filter(|key| *key != first);
-        let capitals = capitals
-            .map(key)
+        // Of the name, not of its look, in which letters can be punctuation: י is an apostrophe.
+        let core = match name.trim_matches(AROUND) {
+            "" => name,
+            core => core,
+        };
+        let seen = look(core);
+        let reread = reread(core, &seen);
+        let first = settle(core.to_owned());
+        let seen = Some(settle(seen)).filter(|key| *key != first);
+        let reread = reread
+            .map(settle)
             .filter(|key| *key != first && Some(key) != seen.as_ref());
-        let others: Box<[_]> = seen.into_iter().chain(capitals).map(Arc::from).collect();
+        let others: Box<[_]> = seen.into_iter().chain(reread).map(Arc::from).collect();
         Self {
             first: first.into(),
             others: Some(others).filter(|others| !others.is_empty()),
         }
-    }
-}
-
-fn key(name: String) -> String {
-    let key = settle(name);
-    match key.trim_matches(AROUND) {
-        "" => key,
-        trimmed => trimmed.to_owned(),
     }
 }
 
@@ -105,9 +103,35 @@ fn look(name: &str) -> String {
     look
 }
 
-/// The look of a name without small letters, in which `1` and `|` can be read as `I`: `AL1CE`.
-/// (As a small letter, `l` is what they look like.)
-fn in_capitals(name: &str, look: &str) -> Option<String> {
-    let can_be = look.is_ascii() && look.contains('l') && !name.contains(char::is_lowercase);
-    can_be.then(|| look.replace('l', "i"))
+/// Another reading of a name that looks like `look`: small capitals are a style of letters, and among
+/// capitals, `1` and `|` can be read as `I`. (Among small letters, they look like `l`.)
+fn reread(name: &str, look: &str) -> Option<String> {
+    let plain: String = name.chars().map(without_style).collect();
+    if plain != name {
+        return Some(plain);
+    }
+    let in_capitals = look.is_ascii() && !name.contains(char::is_lowercase);
+    (in_capitals && look.contains('l')).then(|| look.replace('l', "i"))
+}
+
+/// The letter for a small capital, unless its skeleton is that letter.
+fn without_style(c: char) -> char {
+    match c {
+        'ᴀ' => 'a',
+        'ʙ' => 'b',
+        'ᴅ' => 'd',
+        'ᴇ' => 'e',
+        'ꜰ' => 'f',
+        'ɢ' => 'g',
+        'ʜ' => 'h',
+        'ᴊ' => 'j',
+        'ᴋ' => 'k',
+        'ʟ' => 'l',
+        'ᴍ' => 'm',
+        'ɴ' => 'n',
+        'ᴘ' => 'p',
+        'ʀ' => 'r',
+        'ᴛ' => 't',
+        _ => c,
+    }
 }

@@ -1,16 +1,12 @@
-//! Names that read like something else in a line. All rules look at a name's [keys](NameKeys), so
-//! they hold for look-alikes, too.
+//! Names that read like something else in a line. The rules look at [keys](NameKeys), so they hold for
+//! look-alikes, too.
 
-use super::keys::NameKeys;
-use unicode_script::{Script, UnicodeScript};
-use unicode_security::skeleton;
+use super::keys::{AROUND, NameKeys};
 
 /// Whether the letters are those of the greeting: `You`, `You are`, `Here`, `Here now`.
-pub(super) fn is_greeting(keys: &NameKeys) -> bool {
-    keys.iter().any(|key| {
-        let letters: String = key.chars().filter(|c| c.is_alphanumeric()).collect();
-        matches!(&*letters, "you" | "youare" | "here" | "herenow")
-    })
+pub(super) fn is_greeting(name: &str) -> bool {
+    let greeting = ["you", "youare", "here", "herenow"];
+    any_letters(name, |letters| greeting.contains(&letters))
 }
 
 /// Whether it begins like a notice.
@@ -19,25 +15,28 @@ pub(super) fn is_notice(keys: &NameKeys) -> bool {
 }
 
 /// Whether it reads like the address of a peer, of any transport, or like this machine.
-pub(super) fn is_address(keys: &NameKeys) -> bool {
-    keys.iter().any(|key| {
-        key.contains("localhost") || has_port(key) || has_ipv4(key) || could_be_ipv6(key)
-    })
+pub(super) fn is_address(name: &str, keys: &NameKeys) -> bool {
+    any_letters(name, |letters| letters.contains("localhost"))
+        || (keys.iter()).any(|key| has_port(key) || has_ipv4(key) || could_be_ipv6(key))
 }
 
-/// Whether it seems to end in a colon, as `bobː` does. Vowel signs and the tone letters of Lisu that
-/// look like colons are letters among those of their script.
-pub(super) fn is_prefix(name: &str, keys: &NameKeys) -> bool {
-    if !keys.iter().any(|key| key.ends_with(':')) {
-        return false;
-    }
-    let mut chars = name.chars().rev();
-    let colon = chars.find(|c| skeleton(c.encode_utf8(&mut [0; 4])).any(|c| c == ':'));
-    let (Some(colon), Some(before)) = (colon, chars.next()) else {
-        return true;
-    };
-    let is_at_home = colon.script() != Script::Common && colon.script() == before.script();
-    !is_at_home
+/// Whether it seems to end in a colon, as `bobː` does. Other letters that look like colons are
+/// [among their own](super::marks).
+pub(super) fn is_prefix(name: &str) -> bool {
+    name.trim_end_matches(AROUND).ends_with('ː')
+}
+
+/// Whether the test is true of the letters and digits alone, in some key, without accents: keys are
+/// decomposed.
+fn any_letters(name: &str, test: impl Fn(&str) -> bool) -> bool {
+    // Before they come into a key, where `%` has letters. The bar looks like a letter.
+    let is_letter = |c: &char| *c == '|' || !c.is_ascii_punctuation();
+    let letters: String = name.chars().filter(is_letter).collect();
+    let keys = NameKeys::of(&letters.into());
+    keys.iter().any(|key| {
+        let letters: String = key.chars().filter(|c| c.is_alphanumeric()).collect();
+        test(&letters)
+    })
 }
 
 /// A digit of any script; 0 and 1 are o and l in keys, or i if read as capitals.

@@ -6,6 +6,7 @@
 //! [UTS 39]: https://www.unicode.org/reports/tr39/#Optional_Detection
 
 use super::NameError;
+use std::ops::RangeInclusive;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
@@ -34,6 +35,10 @@ const STACKERS: [char; 8] = [
     '\u{11133}',
 ];
 
+/// Tone letters of Lisu, which look like `.`, `,`, `;` and `:` among others. They follow a letter, as
+/// marks do.
+const LISU_TONES: RangeInclusive<char> = '\u{a4f8}'..='\u{a4fd}';
+
 /// Checks the marks of a name in NFC.
 pub(super) fn check(name: &str) -> Result<(), NameError> {
     check_each(name)?;
@@ -60,7 +65,7 @@ fn check_each(name: &str) -> Result<(), NameError> {
         if matches!(c, '\u{200c}' | '\u{200d}') {
             continue;
         }
-        if !is_combining_mark(c) {
+        if !is_combining_mark(c) && !LISU_TONES.contains(&c) {
             letter = c.is_alphabetic().then_some(c);
             is_dotted = looks_dotted(c);
             continue;

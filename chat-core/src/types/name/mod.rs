@@ -28,7 +28,8 @@
 //! Two names count as the same if they
 //!
 //! - differ in case only, or
-//! - look alike, by the skeletons of [UTS 39], section 4; in capitals, `1` looks like `I`; or
+//! - look alike, by the skeletons of [UTS 39], section 4, where `1` among capitals can be `I`, and
+//!   small capitals, ᴀ, are letters; or
 //! - differ only in quotes, brackets or punctuation around them: `alice.`, `'alice'`.
 //!
 //! `Name`s are nevertheless equal only if they have the same characters.
@@ -43,7 +44,7 @@
 //! | normal forms, combining classes | `unicode-normalization` | 18 |
 //! | nonspacing marks | `unicode-properties` | 18 |
 //! | scripts of a mark | `unicode-script` | 18 |
-//! | soft-dotted letters, marks that join letters | this module | 6.3 |
+//! | soft-dotted letters, marks that join letters, small capitals | this module | 6.3 |
 //!
 //! [RFC 5893]: https://www.rfc-editor.org/rfc/rfc5893#section-2
 //! [RFC 8265]: https://www.rfc-editor.org/rfc/rfc8265#section-3.4
@@ -189,13 +190,13 @@ impl Name {
         }
         let name = Self(name.into());
         let keys = name.keys();
-        if lookalikes::is_greeting(&keys) {
+        if lookalikes::is_greeting(&name.0) {
             return Err(NameError::Reserved);
         }
         if lookalikes::is_notice(&keys) {
             return Err(NameError::Beginning);
         }
-        if lookalikes::is_prefix(&name.0, &keys) {
+        if lookalikes::is_prefix(&name.0) {
             return Err(NameError::Address);
         }
         Ok((name, keys))
@@ -207,7 +208,7 @@ impl FromStr for Name {
 
     fn from_str(name: &str) -> Result<Self, NameError> {
         let (name, keys) = Self::without_colon(&enforce(name)?)?;
-        if lookalikes::is_address(&keys) {
+        if lookalikes::is_address(&name.0, &keys) {
             return Err(NameError::Address);
         }
         Ok(name)
