@@ -221,6 +221,12 @@ mod take {
     use super::*;
 
     /// Sends the text that it takes from the feed to a channel.
+    /// A message that is too long for its raw length only.
+    const BELLS: &str = match str::from_utf8(&[7; 1 << 20]) {
+        Ok(text) => text,
+        Err(_) => panic!("it is ASCII"),
+    };
+
     struct TextWriter(mpsc::UnboundedSender<String>);
 
     #[async_trait]
@@ -232,6 +238,23 @@ mod take {
         async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn message_counts_by_its_raw_length() {
+        let hub = hub(0);
+        let (input, inputs) = mpsc::unbounded_channel();
+        let (texts, mut taken) = mpsc::unbounded_channel();
+        let fake = FakeTransport(inputs, TextWriter(texts));
+        spawn(&hub, "fake:1", fake, &SessionConfig::default());
+        run_until_idle().await;
+        assert_eq!(taken.try_recv().unwrap(), "You are fake:1\n");
+        // Nothing is left of it when control characters are removed.
+        input.send(BELLS).unwrap();
+        run_until_idle().await;
+        let refused = "* line refused: longer than 64 bytes\n";
+        assert_eq!(taken.try_recv().unwrap(), refused);
+        assert_eq!(hub.stats().published, 0);
     }
 
     #[tokio::test(start_paused = true)]

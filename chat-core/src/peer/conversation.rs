@@ -11,6 +11,7 @@ use crate::types::errors::{JoinError, PublishError, RenameError};
 use crate::types::event::LeaveReason;
 use crate::types::ids::MemberId;
 use crate::types::name::Name;
+use crate::types::text::sanitize_bytes;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,11 +174,24 @@ impl Conversation {
         self.opening = None;
     }
 
+    /// Handles a line of a transport of messages, which bounds nothing.
+    pub(crate) fn handle_text(&mut self, line: &[u8]) {
+        // Before it is sanitised, which takes time and can make it shorter.
+        match self.is_too_long(line.len()) {
+            true => self.reject_line(),
+            false => self.handle_line(&sanitize_bytes(line)),
+        }
+    }
+
+    /// Whether a line is longer than the longest text and a slash before it.
+    fn is_too_long(&self, len: usize) -> bool {
+        len > self.hub.config().max_text + 1
+    }
+
     /// Handles a line, which was sanitised.
     pub(crate) fn handle_line(&mut self, line: &str) {
         self.received = true;
-        let max = self.hub.config().max_text;
-        if line.len() > max + 1 {
+        if self.is_too_long(line.len()) {
             return self.reject_line();
         }
         match line.strip_prefix('/').filter(|_| !self.classic) {

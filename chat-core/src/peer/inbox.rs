@@ -4,7 +4,7 @@ use super::conversation::Conversation;
 use super::meter::Meter;
 use crate::buffer::READ_BYTES;
 use crate::protocol::decoder::{Line, LineDecoder};
-use crate::types::text::{sanitize, sanitize_bytes};
+use crate::types::text::sanitize_bytes;
 use tokio::time::Instant;
 
 /// The input of a peer on its way into its session.
@@ -77,7 +77,7 @@ impl<'a> Inbox<'a> {
         while !self.conversation.is_over()
             && let Some(line) = lines.next()
         {
-            self.conversation.handle_line(&sanitize(line));
+            self.conversation.handle_text(line.as_bytes());
         }
     }
 
@@ -123,7 +123,7 @@ impl<'a> Inbox<'a> {
     fn handle_text(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         if !self.conversation.is_over() {
-            self.conversation.handle_line(&sanitize_bytes(line));
+            self.conversation.handle_text(line);
         }
     }
 
