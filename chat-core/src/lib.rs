@@ -59,11 +59,12 @@ pub mod testkit;
 pub mod transport;
 mod types;
 
+pub use hub::Hub;
 pub use hub::batch::{Batch, Iter};
+pub use hub::join::{JoinOptions, Joined};
 pub use hub::member::Member;
 pub use hub::publisher::Publisher;
 pub use hub::subscriber::{Subscriber, TryRecvError};
-pub use hub::{Hub, JoinOptions, Joined};
 pub use types::config::HubConfig;
 pub use types::direct::Direct;
 pub use types::errors::{

@@ -4,7 +4,8 @@ mod cli;
 
 use chat_core::Hub;
 use chat_server::{TcpListeners, serve};
-use cli::args::{Args, LogFormat};
+use cli::args::Args;
+use cli::logging::LogFormat;
 use cli::signals::Signals;
 use cli::{logging, startup};
 use std::error::Error;

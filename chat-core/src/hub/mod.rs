@@ -3,9 +3,11 @@
 pub(crate) mod batch;
 mod clock;
 pub(crate) mod handle;
+pub(crate) mod join;
 pub(crate) mod member;
 mod pacing;
 pub(crate) mod publisher;
+mod refusals;
 pub(crate) mod shared;
 pub(crate) mod subscriber;
 pub(crate) mod wait_list;
@@ -21,50 +23,15 @@ use crate::types::errors::{
 use crate::types::event::{LeaveReason, Removal};
 use crate::types::ids::{MemberId, SlotId};
 use crate::types::name::Name;
-use crate::types::position::{Position, Resumed, Start};
+use crate::types::position::{Position, Start};
 use crate::types::stats::{Lag, Roster, Stats};
-use crate::types::text::TooLong;
 use crate::types::time::Timestamp;
+use join::{JoinOptions, Joined};
 use member::Member;
 use publisher::Membership;
 use shared::Shared;
 use std::sync::Arc;
 use subscriber::Subscriber;
-
-/// How to join; see [`Hub::join_with`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct JoinOptions {
-    /// The member's name.
-    pub name: Name,
-    /// How many names the roster that is returned has at most. Default 0.
-    pub roster: usize,
-    /// Where the member's stream begins. Default [`Start::Now`].
-    pub start: Start,
-}
-
-impl JoinOptions {
-    /// Joins under this name, without names in the roster, from now on.
-    pub fn new(name: Name) -> Self {
-        Self {
-            name,
-            roster: 0,
-            start: Start::Now,
-        }
-    }
-}
-
-/// What [`Hub::join_with`] returns.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Joined {
-    /// The new member. Its stream begins at its [`position`](Member::position).
-    pub member: Member,
-    /// The members right after the arrival, the new one as the last.
-    pub roster: Roster,
-    /// How the stream relates to the position that [`Start::At`] asked for.
-    pub resumed: Resumed,
-}
 
 impl Hub {
     /// Makes a hub without members. It needs no runtime and starts no task.
@@ -451,23 +418,5 @@ struct Barrier<'a> {
 impl Drop for Barrier<'_> {
     fn drop(&mut self) {
         self.shared.lock().clear_barrier(self.id);
-    }
-}
-
-impl From<TooLong> for SendError {
-    fn from(TooLong { len, max }: TooLong) -> Self {
-        Self::TooLong { len, max }
-    }
-}
-
-impl From<Refusal> for SendError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::RecipientNotHere => Self::NotHere,
-            Refusal::MailboxFull => Self::Full,
-            Refusal::NotHere => Self::SenderNotHere,
-            Refusal::Muted { until } => Self::Muted { until },
-            Refusal::Closed | Refusal::NameTaken => Self::Closed,
-        }
     }
 }

@@ -341,22 +341,3 @@ impl Drop for Registered<'_> {
         self.list.remove(self.key.take());
     }
 }
-
-impl From<TooLong> for PublishError {
-    fn from(TooLong { len, max }: TooLong) -> Self {
-        Self::TooLong { len, max }
-    }
-}
-
-impl From<Refusal> for PublishError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotHere => Self::NotHere,
-            Refusal::Muted { until } => Self::Muted { until },
-            Refusal::Closed
-            | Refusal::NameTaken
-            | Refusal::RecipientNotHere
-            | Refusal::MailboxFull => Self::Closed,
-        }
-    }
-}

@@ -1,9 +1,10 @@
 //! Members that wait while other threads publish, join and close the hub.
 
 use super::{Record, block_on, check, hub, hub_with, join, paused_runtime};
+use crate::hub::Hub;
 use crate::hub::batch::Batch;
+use crate::hub::join::{JoinOptions, Joined};
 use crate::hub::member::Member;
-use crate::hub::{Hub, JoinOptions, Joined};
 use crate::types::errors::{JoinError, PublishError};
 use crate::types::event::{Delivery, Event, LeaveReason};
 use crate::types::ids::MemberId;

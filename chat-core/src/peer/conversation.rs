@@ -3,7 +3,8 @@
 use super::config::{Naming, SessionConfig};
 use super::shared::SessionShared;
 use super::shared_limits::RenameLimits;
-use crate::hub::{Hub, JoinOptions, Joined};
+use crate::hub::Hub;
+use crate::hub::join::{JoinOptions, Joined};
 use crate::protocol::foreign::{Opening, is_http};
 use crate::protocol::lines;
 use crate::state::command::TextsBuffer;
@@ -59,7 +60,7 @@ impl Conversation {
             name: name.clone(),
             default_name: name,
             id: None,
-            renames: RenameLimits::new(config),
+            renames: RenameLimits::new(config.rename_rate, config.shared.clone()),
             texts: None,
             received: false,
             opening: None,

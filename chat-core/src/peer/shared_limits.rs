@@ -1,6 +1,5 @@
 //! Rate limits that several peers draw on together.
 
-use super::config::SessionConfig;
 use super::rate::{Quota, Rate, RateLimiter, RateUsage};
 use crate::sync::{Mutex, MutexGuard};
 use std::sync::{Arc, PoisonError};
@@ -116,9 +115,8 @@ pub(crate) struct RenameLimits {
 
 impl RenameLimits {
     /// The limits of a peer that has any. In a box, as they are rarely used.
-    pub(crate) fn new(config: &SessionConfig) -> Option<Box<Self>> {
-        let own = config.rename_rate.map(RateLimiter::new);
-        let shared = config.shared.clone();
+    pub(crate) fn new(own: Option<Quota>, shared: Option<Arc<SharedLimits>>) -> Option<Box<Self>> {
+        let own = own.map(RateLimiter::new);
         (own.is_some() || shared.is_some()).then(|| Box::new(Self { own, shared }))
     }
 

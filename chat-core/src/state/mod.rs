@@ -4,6 +4,7 @@
 //! Every change that members can see is a [`Command`], carried out by [`State::apply`] at a time
 //! that comes with it. Cursors are local to a process: where a reader is changes nothing for others.
 
+mod announce;
 pub(crate) mod command;
 pub(crate) mod cursors;
 pub(crate) mod mailbox;
@@ -19,13 +20,13 @@ use crate::types::name::{Name, NameKeys};
 use crate::types::position::Position;
 use crate::types::stats::{Lag, Roster, Stats};
 use crate::types::time::Timestamp;
+use announce::AnnounceLimit;
 use command::{Command, Outcome, Refusal, Texts, direct};
 use cursors::{BarrierId, Cursors};
 use mailbox::{Mail, Mailbox};
 use members::{Members, Names, Record};
 use std::cmp::Reverse;
 use std::ops::Range;
-use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -440,47 +441,6 @@ impl State {
         self.close();
         Refusal::Closed
     }
-}
-
-/// How many arrivals and departures are announced in a stretch of time: the generic cell rate
-/// algorithm (ITU-T I.371), with times that come with the commands.
-#[derive(Debug)]
-struct AnnounceLimit {
-    /// `None` without a limit.
-    each: Option<Duration>,
-    /// When those that were announced will have been earned, in microseconds.
-    earned: u64,
-}
-
-impl AnnounceLimit {
-    const BURST: Duration = Duration::from_secs(1);
-
-    fn new(config: &HubConfig) -> Self {
-        let each = |per_second: std::num::NonZeroU32| Duration::from_secs(1) / per_second.get();
-        Self {
-            each: config.announce_rate.map(each),
-            earned: 0,
-        }
-    }
-
-    fn admits(&self, now: Timestamp) -> bool {
-        let Some(each) = self.each else {
-            return true;
-        };
-        let latest = micros(now).saturating_add((Self::BURST - each).as_micros() as u64);
-        self.earned <= latest
-    }
-
-    fn count(&mut self, now: Timestamp) {
-        if let Some(each) = self.each {
-            let earned = self.earned.max(micros(now));
-            self.earned = earned.saturating_add(each.as_micros() as u64);
-        }
-    }
-}
-
-fn micros(time: Timestamp) -> u64 {
-    time.as_millis().saturating_mul(1000)
 }
 
 #[cfg(test)]

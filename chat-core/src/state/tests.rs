@@ -8,6 +8,7 @@ use command::TextsBuffer;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 const NAMES: [&str; 12] = [
     "ann",

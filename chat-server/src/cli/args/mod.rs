@@ -2,7 +2,7 @@
 
 mod values;
 
-use crate::cli::logging;
+use crate::cli::logging::{self, LogFormat};
 use chat_core::HubConfig;
 use chat_core::session::{Naming, Quota, Rate};
 use chat_server::{ServerConfig, TcpOptions};
@@ -177,15 +177,6 @@ enum Names {
     Address,
     /// Its answer to a question
     Ask,
-}
-
-/// The format of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 impl Args {

@@ -4,10 +4,11 @@
 //! [`Queue`], which a thread of its own writes: stderr can be a pipe that is not read, and no peer may wait
 //! for that.
 
+mod format;
 mod queue;
 mod throttle;
 
-use super::args::LogFormat;
+pub(crate) use format::LogFormat;
 use queue::Queue;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};

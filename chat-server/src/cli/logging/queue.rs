@@ -1,7 +1,7 @@
 //! Lines that wait to be written.
 
+use super::format::LogFormat;
 use super::throttle::Throttle;
-use crate::cli::args::LogFormat;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
