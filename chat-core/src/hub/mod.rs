@@ -1,5 +1,6 @@
 //! The hub: the state behind a lock, wait lists around it, and the handles that a program holds.
 
+mod barrier;
 pub(crate) mod batch;
 mod clock;
 pub(crate) mod handle;
@@ -18,7 +19,7 @@ use crate::state::State;
 use crate::state::command::{Command, Refusal, TextsBuffer};
 use crate::types::config::HubConfig;
 use crate::types::errors::{
-    JoinError, LeaveError, NotReadByAll, PublishError, PublishManyError, RenameError, SendError,
+    JoinError, LeaveError, PublishError, PublishManyError, RenameError, SendError,
 };
 use crate::types::event::{LeaveReason, Removal};
 use crate::types::ids::{MemberId, SlotId};
@@ -329,38 +330,6 @@ impl Hub {
         self.shared.config()
     }
 
-    /// Waits until every reader has read all events before `number`.
-    ///
-    /// Readers are the members and subscribers that exist, those that a member's `publish` adds
-    /// later with an earlier start included. A session counts what it has taken from the hub, which
-    /// its peer may not have received. A reader that is dropped is waited for no longer. There is no
-    /// time limit: give one by `tokio::time::timeout`, and ask [`slowest`](Self::slowest) why.
-    ///
-    /// # Errors
-    ///
-    /// See [`NotReadByAll`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future has no effect.
-    pub async fn read_by_all(&self, number: u64) -> Result<(), NotReadByAll> {
-        let barrier = Barrier {
-            shared: &self.shared,
-            id: self.shared.lock().set_barrier(number),
-        };
-        self.shared
-            .at_barrier(|state| match state.barrier(barrier.id) {
-                // A closed hub's readers still read the remainder.
-                Some((1.., _)) if state.is_closed() && state.position().number < number => {
-                    Some(Err(NotReadByAll::Closed))
-                }
-                Some((1.., _)) => None,
-                Some((0, readers @ 1..)) => Some(Err(NotReadByAll::Missed { readers })),
-                Some((0, 0)) | None => Some(Ok(())),
-            })
-            .await
-    }
-
     /// Closes the hub, which ends all memberships. Does nothing if it is closed.
     pub fn close(&self) {
         // Closing is never refused.
@@ -406,17 +375,5 @@ impl Hub {
     ) -> Result<(), PublishError> {
         let slot = self.shared.slot(id).ok_or(PublishError::NotHere)?;
         self.shared.publish(slot, texts).map(drop)
-    }
-}
-
-/// A barrier, which is removed with this.
-struct Barrier<'a> {
-    shared: &'a Shared,
-    id: crate::state::cursors::BarrierId,
-}
-
-impl Drop for Barrier<'_> {
-    fn drop(&mut self) {
-        self.shared.lock().clear_barrier(self.id);
     }
 }
