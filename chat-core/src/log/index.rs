@@ -68,7 +68,7 @@ impl Entry {
 }
 
 /// The time from which entries count their milliseconds, from event number `first` on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Base {
     pub(crate) first: u64,
     pub(crate) time: Timestamp,
@@ -122,10 +122,12 @@ impl Times {
         self.bases[self.at(number)]
     }
 
-    /// Appends the bases of these events, of which there is at least one.
-    pub(crate) fn copy(&self, events: std::ops::Range<u64>, out: &mut Vec<Base>) {
+    /// The base of the first of these events, of which there is at least one. Appends those of the
+    /// others, if they differ.
+    pub(crate) fn bases(&self, events: std::ops::Range<u64>, others: &mut Vec<Base>) -> Base {
         let (first, last) = (self.at(events.start), self.at(events.end - 1));
-        out.extend(self.bases.range(first..=last));
+        others.extend(self.bases.range(first + 1..last + 1));
+        self.bases[first]
     }
 
     fn at(&self, number: u64) -> usize {
