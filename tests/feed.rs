@@ -8,7 +8,9 @@ use chat_tests::memory::{DEADLINE, Transcript, join, run_until_idle, spawn};
 use chat_tests::within;
 use proptest::prelude::*;
 use std::io::{self, ErrorKind::WouldBlock};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 fn hub(log_bytes: usize) -> Hub {
     let mut config = HubConfig::default();
@@ -134,6 +136,34 @@ mod lend {
             }
             String::from_utf8(bytes).expect("the output is UTF-8")
         })
+    }
+
+    /// Until the peer takes the notice of its gap, it has not been told of it.
+    #[tokio::test(start_paused = true)]
+    async fn refused_gap_counts_as_overrun() {
+        let hub = hub(0);
+        let (_input, inputs) = mpsc::unbounded_channel();
+        let (request, sizes) = mpsc::unbounded_channel();
+        let (taken, mut all_taken) = mpsc::unbounded_channel();
+        let fake = FakeTransport(inputs, ByteWriter { sizes, taken });
+        spawn(&hub, "fake:1", fake, &SessionConfig::default());
+        request.send(usize::MAX).unwrap();
+        run_until_idle().await;
+        for n in 0..1_000 {
+            hub.announce(&n.to_string()).unwrap();
+        }
+        for _ in 0..2 {
+            let stats = hub.stats();
+            assert_eq!((stats.overrun, stats.gaps), (1, 0));
+            request.send(0).unwrap();
+            run_until_idle().await;
+        }
+        request.send(usize::MAX).unwrap();
+        run_until_idle().await;
+        let stats = hub.stats();
+        assert_eq!((stats.overrun, stats.gaps), (0, 1));
+        assert_eq!(all_taken.recv().await.unwrap(), GREETING.as_bytes());
+        assert!(all_taken.recv().await.unwrap().ends_with(b"*** 999\n"));
     }
 
     fn scripts(most_lines: usize) -> impl Strategy<Value = Script> {
@@ -338,5 +368,45 @@ mod take_batch {
             taken.try_recv().is_err(),
             "nothing comes after the final notice"
         );
+    }
+
+    /// Takes a batch, which its peer accepts 20 s later.
+    struct SlowBatches(mpsc::UnboundedSender<usize>);
+
+    #[async_trait]
+    impl DeliverHalf for SlowBatches {
+        async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
+            let mut batch = Batch::default();
+            feed.take_batch(&mut batch);
+            sleep(Duration::from_secs(20)).await;
+            self.0.send(batch.len()).map_err(io::Error::other)
+        }
+
+        async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mail_alone_is_progress() {
+        let hub = hub(0);
+        let (_input, inputs) = mpsc::unbounded_channel();
+        let (items, mut taken) = mpsc::unbounded_channel();
+        let mut config = SessionConfig::default();
+        (config.stall_timeout, config.idle_timeout) = (Duration::from_secs(30), None);
+        let fake = FakeTransport(inputs, SlowBatches(items));
+        let _session = spawn(&hub, "fake:1", fake, &config);
+        run_until_idle().await;
+        let peer = Name::assigned("fake:1").expect("the name is valid");
+        for _ in 0..20 {
+            let peer = hub.find(&peer).expect("the peer takes its mail");
+            hub.notify(peer, "psst").expect("there is room");
+            sleep(Duration::from_secs(10)).await;
+        }
+        let mut all = 0;
+        while let Ok(items) = taken.try_recv() {
+            all += items;
+        }
+        assert!((17..=20).contains(&all), "{all}");
     }
 }

@@ -141,7 +141,9 @@ impl Feed {
         if let Some(member) = &mut self.member {
             member.reader().take_many(batch);
         }
-        self.shared.add_taken(own.len() + batch.lines().len());
+        // Each item counts: mail has no line, but a peer that takes it makes progress.
+        let taken = own.len() + batch.lines().len() + batch.len();
+        self.shared.add_taken(taken);
         if let Some(reason) = batch.closed() {
             self.finish(reason);
         }
