@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chat_core::session::SessionConfig;
 use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
-use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Name};
+use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Name, Removal, RemovalReason};
 use chat_tests::memory::{DEADLINE, Transcript, join, run_until_idle, spawn};
 use chat_tests::within;
 use proptest::prelude::*;
@@ -49,9 +49,9 @@ mod lend {
     use super::*;
 
     /// Takes the requested number of bytes at a time; after the last request, all bytes.
-    struct ByteWriter {
-        sizes: mpsc::UnboundedReceiver<usize>,
-        taken: mpsc::UnboundedSender<Vec<u8>>,
+    pub(super) struct ByteWriter {
+        pub(super) sizes: mpsc::UnboundedReceiver<usize>,
+        pub(super) taken: mpsc::UnboundedSender<Vec<u8>>,
     }
 
     #[async_trait]
@@ -136,6 +136,41 @@ mod lend {
             }
             String::from_utf8(bytes).expect("the output is UTF-8")
         })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_mailbox_is_lent_in_parts() {
+        let mut config = HubConfig::default();
+        config.mailbox_bytes = 4 << 20;
+        let hub = Hub::new(config);
+        let (_input, inputs) = mpsc::unbounded_channel();
+        let (request, sizes) = mpsc::unbounded_channel();
+        let (taken, mut all_taken) = mpsc::unbounded_channel();
+        let fake = FakeTransport(inputs, ByteWriter { sizes, taken });
+        spawn(&hub, "fake:1", fake, &SessionConfig::default());
+        request.send(usize::MAX).unwrap();
+        run_until_idle().await;
+        let peer = hub.find(&Name::assigned("fake:1").unwrap()).unwrap();
+        let mut expected = String::from(GREETING);
+        for n in 0..1_000 {
+            let text = format!("{n} {}", "x".repeat(1_000));
+            hub.notify(peer, &text).unwrap();
+            expected += &format!("* {text}\n");
+            if n % 100 == 0 {
+                hub.announce(&text).unwrap();
+                expected += &format!("*** {text}\n");
+            }
+        }
+        let mut output = Vec::new();
+        for _ in 0..40 {
+            request.send(usize::MAX).unwrap();
+            run_until_idle().await;
+            while let Ok(piece) = all_taken.try_recv() {
+                assert!(piece.len() < 70_000, "{} bytes", piece.len());
+                output.extend(piece);
+            }
+        }
+        assert_eq!(output, expected.as_bytes());
     }
 
     /// Until the peer takes the notice of its gap, it has not been told of it.
@@ -243,6 +278,73 @@ mod cut {
                 body.lines().for_each(|line| transcript.check_line(line));
                 assert_eq!(transcript.outstanding(), 0, "cut after {cut} bytes");
             }
+        }
+    }
+}
+
+mod removal {
+    use super::lend::ByteWriter;
+    use super::*;
+
+    /// The output to a peer that takes these numbers of bytes and then everything: mail, a gap, mail
+    /// that is due within it, lines, mail, and the last words.
+    async fn output(sizes_of_writes: &[usize], size_of_rest: usize) -> String {
+        let hub = hub(0);
+        let (input, inputs) = mpsc::unbounded_channel();
+        let (request, sizes) = mpsc::unbounded_channel();
+        let (taken, mut all_taken) = mpsc::unbounded_channel();
+        let fake = FakeTransport(inputs, ByteWriter { sizes, taken });
+        let session = spawn(&hub, "fake:1", fake, &SessionConfig::default());
+        request.send(usize::MAX).unwrap();
+        run_until_idle().await;
+        let peer = hub.find(&Name::assigned("fake:1").unwrap()).unwrap();
+        hub.notify(peer, "first").unwrap();
+        hub.announce("one").unwrap();
+        hub.notify(peer, "second").unwrap();
+        for n in 0..200 {
+            hub.announce(&n.to_string()).unwrap();
+        }
+        hub.notify(peer, "third").unwrap();
+        hub.announce("end").unwrap();
+        hub.notify(peer, "fourth").unwrap();
+        let mut removal = Removal::from(RemovalReason::Kicked);
+        removal.text = Some("bye".into());
+        hub.remove(peer, removal).unwrap();
+        for size in sizes_of_writes {
+            request.send(*size).unwrap();
+            run_until_idle().await;
+        }
+        for _ in 0..10_000 {
+            request.send(size_of_rest).unwrap();
+        }
+        run_until_idle().await;
+        drop(input);
+        let ended = within(DEADLINE, "ending", session).await;
+        assert_eq!(ended.unwrap(), Ok(LeaveReason::Kicked));
+        let mut bytes = Vec::new();
+        while let Some(piece) = all_taken.recv().await {
+            bytes.extend(piece);
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn output_is_whole_after_any_byte() {
+        let expected = output(&[], usize::MAX).await;
+        let lines: Vec<_> = expected.lines().collect();
+        let [greeting, first, gap, second, .., third, end, fourth, last] = lines[..] else {
+            panic!("{expected}");
+        };
+        assert_eq!(greeting, "You are fake:1");
+        assert!(gap.ends_with(" messages skipped"), "{gap}");
+        assert_eq!([first, second, third], ["* first", "* second", "* third"]);
+        assert_eq!([end, fourth], ["*** end", "* fourth"]);
+        assert_eq!(last, "* you were sent away: bye, goodbye");
+        for size in [1, 2, 3, 5, 64] {
+            assert_eq!(output(&[], size).await, expected, "{size} bytes at a time");
+        }
+        for cut in 0..expected.len() - GREETING.len() {
+            assert_eq!(output(&[cut], usize::MAX).await, expected, "cut at {cut}");
         }
     }
 }
