@@ -143,6 +143,35 @@ mod talking {
         }
     }
 
+    /// What a peer has sent and nobody has read uses nothing up.
+    #[tokio::test(start_paused = true)]
+    async fn ended_sessions_give_back_reservations() {
+        let hub = Hub::new(HubConfig::default());
+        let mut watcher = join(&hub, "watcher");
+        let network = one_rate();
+        let address = SharedLimits::new(Some(Rate::default()), None).within(network.clone());
+        let config = of_origin(&Arc::new(address));
+        let mut flood = Peer::connect_with(&hub, "mem:1", &config, CAPACITY);
+        flood.send(&numbered(0..20)).await;
+        run_until_idle().await;
+        assert_eq!(count(&mut watcher), 20);
+        for _ in 0..100 {
+            let mut peer = Peer::connect_with(&hub, "mem:2", &config, CAPACITY);
+            peer.send("waits\n").await;
+            run_until_idle().await;
+            let name = Name::assigned("mem:2").expect("a name");
+            hub.remove(hub.find(&name).expect("a member"), RemovalReason::Kicked)
+                .expect("a member");
+            drop(peer);
+        }
+        // Until the sessions have stopped lingering.
+        sleep(3 * SECOND).await;
+        let mut honest = Peer::connect_with(&hub, "mem:3", &of_origin(&network), CAPACITY);
+        honest.send("hi\n").await;
+        run_until_idle().await;
+        assert_eq!(count(&mut watcher), 1);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn wider_origin_limits_both() {
         let hub = Hub::new(HubConfig::default());

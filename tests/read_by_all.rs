@@ -259,6 +259,22 @@ mod close {
         wait.assert_ends(Err(NotReadByAll::Closed));
     }
 
+    /// The result does not depend on how soon the readers are at their end.
+    #[test]
+    fn refuses_future_events_without_readers() {
+        let hub = hub();
+        let mut ann = join(&hub, "ann");
+        let number = hub.position().number;
+        let mut wait = Wait::new(&hub, number + 1);
+        hub.close();
+        while ann.try_recv().is_ok() {}
+        wait.assert_ends(Err(NotReadByAll::Closed));
+        for (number, result) in [(number, Ok(())), (u64::MAX, Err(NotReadByAll::Closed))] {
+            let read = chat_tests::poll_once(hub.read_by_all(number));
+            assert_eq!(read, Poll::Ready(result));
+        }
+    }
+
     #[test]
     fn leaves_the_remainder_to_be_read() {
         let hub = hub();

@@ -98,16 +98,22 @@ impl Batch {
         self.directs.push(direct);
     }
 
-    /// Fills it with the events that the cursor has before it.
+    /// Takes out the memory for lines, empty.
+    pub(crate) fn take_memory(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.lines).into_bytes();
+        bytes.clear();
+        bytes
+    }
+
+    /// Fills it with the events that the cursor has before it, and `bytes` with their lines.
     pub(crate) fn fill(
         &mut self,
         state: &mut State,
         cursor: &mut Cursor,
         amount: Amount,
+        bytes: &mut Vec<u8>,
     ) -> ReadOutcome {
-        let mut bytes = std::mem::take(&mut self.lines).into_bytes();
-        bytes.clear();
-        let outcome = state.read(cursor, amount, &mut bytes);
+        let outcome = state.read(cursor, amount, bytes);
         self.hub = Some(state.hub_id());
         self.first = outcome.events.start;
         self.missed = outcome.missed;
@@ -117,8 +123,13 @@ impl Batch {
         self.start = outcome.start;
         self.base = state.read_index(events, &mut self.entries, &mut self.other_bases);
         self.closed = outcome.closed;
-        self.lines = String::from_utf8(bytes).expect("the log holds whole lines of UTF-8");
         outcome
+    }
+
+    /// Puts in the lines that [`fill`](Self::fill) gave. Checking that they are UTF-8 takes up to a
+    /// hundred times as long as copying them, so this is not done under the hub's lock.
+    pub(crate) fn set_lines(&mut self, bytes: Vec<u8>) {
+        self.lines = String::from_utf8(bytes).expect("the log holds whole lines of UTF-8");
     }
 
     pub(crate) fn clear(&mut self) {

@@ -173,13 +173,16 @@ impl Subscriber {
     /// Fills the batch with what there is.
     pub(crate) fn take_many(&mut self, batch: &mut Batch) -> Option<usize> {
         batch.clear();
-        self.with_state(|state, cursor| {
+        let mut lines = batch.take_memory();
+        let read = self.with_state(|state, cursor| {
             while let Some(direct) = take_mail(state, cursor) {
                 batch.push_direct(direct);
             }
-            let outcome = batch.fill(state, cursor, Amount::Bytes(BATCH_BYTES));
+            let outcome = batch.fill(state, cursor, Amount::Bytes(BATCH_BYTES), &mut lines);
             ((), outcome.progress())
-        })?;
+        });
+        batch.set_lines(lines);
+        read?;
         Some(batch.len()).filter(|items| *items > 0)
     }
 

@@ -118,3 +118,12 @@ impl Meter {
         }
     }
 }
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        let reserved = self.held.as_mut().and_then(|held| held.reserved.take());
+        if let (Some(Reserved { bytes, line, .. }), Some(shared)) = (reserved, &self.shared) {
+            shared.give_back(bytes, line);
+        }
+    }
+}

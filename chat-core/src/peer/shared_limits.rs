@@ -73,6 +73,16 @@ impl SharedLimits {
         own.max(wider)
     }
 
+    /// Gives back what was reserved, because the session ended before its turn.
+    pub(crate) fn give_back(&self, bytes: usize, ends_line: bool) {
+        if let Some(talk) = &mut self.lock().talk {
+            talk.give_back(bytes, ends_line);
+        }
+        if let Some(wider) = &self.wider {
+            wider.give_back(bytes, ends_line);
+        }
+    }
+
     /// Takes one rename.
     ///
     /// # Errors
