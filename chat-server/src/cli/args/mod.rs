@@ -17,7 +17,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use values::{
-    Limit, MAX_LOG, keepalive, listen_address, log_level, number, number_or_off, size, time,
+    Limit, MAX_LOG, count, keepalive, listen_address, log_level, number, number_or_off, size, time,
     timeout,
 };
 
@@ -99,12 +99,7 @@ pub(crate) struct Args {
     log_bytes: usize,
 
     /// Announce arrivals and departures while there are at most N members
-    #[arg(
-        long,
-        value_name = "N",
-        env = "CHAT_ANNOUNCE_UP_TO",
-        default_value_t = 1000
-    )]
+    #[arg(long, value_name = "N", env = "CHAT_ANNOUNCE_UP_TO", value_parser = count, default_value = "1000")]
     announce_up_to: usize,
 
     /// Most arrivals and departures announced per second, or "off" [default: 50, off with --classic]
