@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 /// [`Name::MAX_ASSIGNED_CHARS`](crate::Name::MAX_ASSIGNED_CHARS) of four bytes; the kind has the rest.
 const NAME_BITS: u32 = 11;
 
-/// What the index knows of one event, in 16 bytes.
+/// The index entry of one event, 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry {
     /// The low bits of the offset of the line's end; enough, as the log is smaller than 4 GiB.
@@ -89,7 +89,7 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// What an entry is to hold for an event with this number and time. Times do not decrease.
+    /// The time of the entry for an event with this number and time. Times do not decrease.
     pub(crate) fn add(&mut self, number: u64, time: Timestamp) -> u16 {
         let since = |base: &Base| time.as_millis().saturating_sub(base.time.as_millis());
         if let Some(millis) = self

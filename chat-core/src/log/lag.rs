@@ -38,7 +38,7 @@ pub(crate) struct LagTracker {
     /// As many as were needed yet: a hub that has published little has one.
     slots: Vec<Zone>,
     zone_bytes: u64,
-    /// Counts the waits; tells which credits an entry predates.
+    /// Counts the waits. Shows which credits an entry predates.
     waits: u64,
     /// Cursors in all.
     cursors: usize,

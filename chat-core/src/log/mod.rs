@@ -120,7 +120,7 @@ impl Log {
     ///
     /// 1. O(1) but for the copy and the events that make room;
     /// 2. never splits or reorders: each event is held whole or not at all;
-    /// 3. the line fits into the ring, and times do not decrease (the caller sees to both);
+    /// 3. the line fits into the ring, and times do not decrease (the caller ensures both);
     /// 4. no allocation larger than a segment.
     pub(crate) fn append(
         &mut self,
@@ -190,7 +190,7 @@ impl Log {
     /// Bytes ever written before event `number`, which is in the log or its head.
     pub(crate) fn start_of(&self, number: u64) -> u64 {
         if number == self.head {
-            // What nearly every reader asks for.
+            // The usual case.
             self.head_offset
         } else if number == self.tail {
             self.tail_offset
@@ -204,7 +204,7 @@ impl Log {
         self.tail_offset + u64::from(end.wrapping_sub(self.tail_offset as u32))
     }
 
-    /// What the index knows of an event that is in the log.
+    /// The index entry of an event that is in the log.
     pub(crate) fn entry(&self, number: u64) -> Entry {
         self.index.get(number - self.first)
     }

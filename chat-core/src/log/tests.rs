@@ -90,7 +90,7 @@ proptest! {
                 let line = format!("{name}{}{text}\n", kind.phrase());
                 model.events.push(Kept { kind, member: member(&name), time, line });
             }
-            // What is held is a suffix within all three bounds.
+            // The log holds a suffix within all three bounds.
             let held = log.held();
             prop_assert_eq!(held.end, first + model.events.len() as u64);
             prop_assert!(model.bytes(held.clone()) <= ring);
@@ -173,7 +173,7 @@ mod endangered {
     use super::*;
 
     #[test]
-    fn is_a_quarter_of_a_full_log() {
+    fn is_quarter_of_full_log() {
         for text in ["", &"x".repeat(100)] {
             let mut log = Log::new(100_000, 0);
             append(&mut log, text);

@@ -1,4 +1,4 @@
-//! What a transport delivers: a peer's notices, its mail and its cursor in the log, as one stream.
+//! The output of a peer as one stream: its notices, its mail, and the log from its cursor on.
 
 use super::shared::{LastWords, SessionShared};
 use crate::buffer;
@@ -81,7 +81,7 @@ impl Feed {
     ///
     /// One call lends everything that the peer has not received yet, up to about 64 KiB. What
     /// `write` did not take comes again, unless it is evicted from the log meanwhile: then whole
-    /// lines are missing, and the peer is told how many. `write` may take fewer bytes than the peer
+    /// lines are missing, and the peer receives their number. `write` may take fewer bytes than the peer
     /// could accept.
     ///
     /// This returns 0 in two cases. If there is nothing to deliver, `write` is not called, and
@@ -249,7 +249,7 @@ impl Feed {
         };
         let first = outcome.events.start;
         if mail_end < gap && taken <= mail_end {
-            // The gap is not told yet, and may grow: a number is all that is kept of it.
+            // The gap is not delivered yet and may grow, so only its number is kept.
             member.reader().put_back(&outcome, first - outcome.missed);
             return;
         }
@@ -352,8 +352,8 @@ fn copy_mail(
     true
 }
 
-/// What is lent: the outbox up to `output`, mail up to `mail_end`, the notice of a gap up to `gap`,
-/// then lines of the log.
+/// The bytes that are lent: the outbox up to `output`, mail up to `mail_end`, the notice of a gap up
+/// to `gap`, then lines of the log.
 struct Gathered {
     output: usize,
     /// Where each item of mail ends.

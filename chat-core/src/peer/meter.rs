@@ -7,7 +7,7 @@ use std::mem;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// What one peer has used of its rate, and what it has sent beyond that.
+/// The use that one peer has made of its rate, and its input beyond that.
 #[derive(Debug)]
 pub(crate) struct Meter {
     own: Option<RateUsage>,
@@ -23,7 +23,7 @@ struct Held {
     input: Vec<u8>,
     /// Whether it is messages, each with a line end, and not a byte stream.
     texts: bool,
-    /// What is reserved of the shared limits for its first line.
+    /// The share of the shared limits that is reserved for its first line.
     reserved: Option<Reserved>,
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
     now.checked_add(wait).unwrap_or_else(|| now + NEVER)
 }
 
-/// How fast peers may talk: [`SessionConfig::rate`](crate::session::SessionConfig::rate) for one
+/// How fast peers may send: [`SessionConfig::rate`](crate::session::SessionConfig::rate) for one
 /// peer, [`SharedLimits`](crate::session::SharedLimits) for all peers of one origin.
 ///
 /// A session does not read from a peer that is beyond its rate, so its input waits in the

@@ -26,7 +26,7 @@ struct Usage {
 }
 
 impl SharedLimits {
-    /// Limits of which nothing is used: the rate at which the peers may talk together, and how
+    /// Limits of which nothing is used: the rate at which the peers may send together, and how
     /// often they may rename themselves together. `None` does not limit.
     pub fn new(rate: Option<Rate>, rename_rate: Option<Quota>) -> Self {
         Self {

@@ -32,7 +32,7 @@ pub(crate) enum Amount {
     Bytes(usize),
 }
 
-/// What one read gave.
+/// The result of one read.
 #[derive(Debug)]
 pub(crate) struct ReadOutcome {
     /// Events lost before the first one given.
@@ -213,7 +213,7 @@ impl State {
         cursor.seq = seq;
         self.cursors.advance(cursor.key, seq);
         if seq < outcome.events.start {
-            // The gap, too: it was not told, and may grow.
+            // The gap, too: it was not delivered, and may grow.
             self.cursors.not_missed(cursor.key, seq);
             self.gaps -= 1;
             self.missed = self.missed.saturating_sub(outcome.missed);

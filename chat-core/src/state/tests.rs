@@ -25,7 +25,7 @@ const NAMES: [&str; 12] = [
     "127.0.0.1:80",
 ];
 
-/// What is done to both states.
+/// An operation on both states.
 #[derive(Clone, Debug)]
 enum Step {
     Join(&'static str),
