@@ -118,8 +118,11 @@ mod foreign_id {
             assert_eq!(one.publish(id, text), Err(PublishError::NotHere));
             let many = one.publish_many(id, &[text, text]).unwrap_err();
             assert_eq!((many.published, many.reason), (0, PublishError::NotHere));
-            assert_eq!(one.notify(id, text), Err(SendError::NotHere));
-            assert_eq!(one.send(own.id(), id, text), Err(SendError::NotHere));
+            assert_eq!(one.notify(id, text), Err(SendError::RecipientNotHere));
+            assert_eq!(
+                one.send(own.id(), id, text),
+                Err(SendError::RecipientNotHere)
+            );
             let sent = one.send(id, own.id(), text);
             assert_eq!(sent, Err(SendError::SenderNotHere));
         }

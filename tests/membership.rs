@@ -371,3 +371,35 @@ mod session {
         next.expect_line("Here now: mem:1").await;
     }
 }
+
+mod removal {
+    use super::*;
+    use chat_core::{Delivery, Removal};
+
+    /// What the member receives last, besides the end.
+    fn last_text(text: &str) -> Option<String> {
+        let hub = hub();
+        let mut ann = join(&hub, "ann");
+        let mut removal = Removal::from(RemovalReason::Kicked);
+        removal.text = Some(text.into());
+        hub.remove(ann.id(), removal).unwrap();
+        let first = match ann.try_recv().unwrap() {
+            Delivery::Direct(direct) => direct.text().to_owned(),
+            other => {
+                assert_eq!(other, Delivery::Closed(LeaveReason::Kicked));
+                return None;
+            }
+        };
+        let end = ann.try_recv().unwrap();
+        assert_eq!(end, Delivery::Closed(LeaveReason::Kicked));
+        Some(first)
+    }
+
+    #[test]
+    fn text_is_bounded_and_sanitised() {
+        assert_eq!(last_text("spam\x07").as_deref(), Some("spam"));
+        assert_eq!(last_text("\x07"), None);
+        let long = last_text(&"é".repeat(4096)).unwrap();
+        assert_eq!(long, "é".repeat(2048));
+    }
+}

@@ -223,7 +223,7 @@ impl System {
             let name = ops::name("127.0.0.1:80");
             assert_eq!(hub.rename(id, name), Err(RenameError::NotHere));
             assert_eq!(hub.mute(id, Timestamp::MAX), Err(LeaveError::NotHere));
-            assert_eq!(hub.notify(id, "x"), Err(SendError::NotHere));
+            assert_eq!(hub.notify(id, "x"), Err(SendError::RecipientNotHere));
             assert_eq!(hub.send(id, id, "x"), Err(SendError::SenderNotHere));
             assert_eq!(hub.leave(id), Err(LeaveError::NotHere));
             let removed = hub.remove(id, RemovalReason::Kicked);

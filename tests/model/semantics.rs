@@ -163,7 +163,7 @@ impl Model {
         }
         match self.members[to].name {
             _ if self.closed => Err(SendError::Closed),
-            None => Err(SendError::NotHere),
+            None => Err(SendError::RecipientNotHere),
             Some(_) => Ok(()),
         }
     }

@@ -196,7 +196,7 @@ impl Hub {
     }
 
     fn deliver(&self, from: Option<SlotId>, to: MemberId, text: &str) -> Result<(), SendError> {
-        let to = self.shared.slot(to).ok_or(SendError::NotHere)?;
+        let to = self.shared.slot(to).ok_or(SendError::RecipientNotHere)?;
         let text = self.shared.admit(text)?;
         let text = &text;
         let now = self.shared.now();
@@ -267,8 +267,18 @@ impl Hub {
     /// [`LeaveError::NotHere`] if the member left before.
     pub fn remove(&self, id: MemberId, removal: impl Into<Removal>) -> Result<u64, LeaveError> {
         let Removal { reason, text } = removal.into();
-        let text = text.as_deref().map(crate::types::text::sanitize);
-        self.end(id, reason.into(), text.as_deref())
+        let mut text = text.unwrap_or_default();
+        let mut end = text.len().min(self.config().max_text);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        let text = crate::types::text::sanitize(&text);
+        self.end(
+            id,
+            reason.into(),
+            Some(&*text).filter(|text| !text.is_empty()),
+        )
     }
 
     fn end(

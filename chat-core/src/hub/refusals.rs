@@ -32,7 +32,7 @@ impl From<TooLong> for SendError {
 impl From<Refusal> for SendError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::RecipientNotHere => Self::NotHere,
+            Refusal::RecipientNotHere => Self::RecipientNotHere,
             Refusal::MailboxFull => Self::Full,
             Refusal::NotHere => Self::SenderNotHere,
             Refusal::Muted { until } => Self::Muted { until },

@@ -92,7 +92,7 @@ pub enum LeaveError {
 pub enum SendError {
     /// The recipient has left.
     #[error("the recipient has left")]
-    NotHere,
+    RecipientNotHere,
     /// The recipient has [`HubConfig::mailbox_bytes`](crate::HubConfig::mailbox_bytes) waiting
     /// for it.
     #[error("the recipient's mailbox is full")]

@@ -148,8 +148,10 @@ impl From<RemovalReason> for LeaveReason {
 pub struct Removal {
     /// Why.
     pub reason: RemovalReason,
-    /// An explanation for the member alone, which receives it as its last
-    /// [`Direct`](crate::Delivery::Direct); a session puts it into the peer's last line.
+    /// An explanation that only the member receives, as its last
+    /// [`Direct`](crate::Delivery::Direct); a session puts it into the peer's last line. Characters
+    /// are removed as by [`Hub::publish`](crate::Hub::publish), and what is beyond
+    /// [`HubConfig::max_text`](crate::HubConfig::max_text) is left out.
     pub text: Option<String>,
 }
 
