@@ -260,6 +260,21 @@ mod close {
     }
 
     #[test]
+    fn is_no_success_without_the_events() {
+        let hub = hub();
+        let mut ann = join(&hub, "ann");
+        let number = hub.position().number + 1;
+        let mut wait = Wait::new(&hub, number);
+        hub.close();
+        // Every reader has received its end when the wait ends.
+        while ann.try_recv().is_ok() {}
+        wait.assert_ends(Err(NotReadByAll::Closed));
+        drop(ann);
+        let read = chat_tests::poll_once(hub.read_by_all(number));
+        assert_eq!(read, Poll::Ready(Err(NotReadByAll::Closed)));
+    }
+
+    #[test]
     fn leaves_the_remainder_to_be_read() {
         let hub = hub();
         let (mut ann, bob) = (join(&hub, "ann"), join(&hub, "bob"));

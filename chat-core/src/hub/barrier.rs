@@ -29,7 +29,7 @@ impl Hub {
         self.shared
             .at_barrier(|state| match state.barrier(barrier.id) {
                 // A closed hub's readers still read the remainder.
-                Some((1.., _)) if state.is_closed() && state.position().number < number => {
+                _ if state.is_closed() && state.position().number < number => {
                     Some(Err(NotReadByAll::Closed))
                 }
                 Some((1.., _)) => None,

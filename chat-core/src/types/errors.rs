@@ -129,7 +129,7 @@ pub enum NotReadByAll {
         /// How many members and subscribers, at least 1.
         readers: usize,
     },
-    /// The hub was closed before.
+    /// The hub was closed before all of these events were published.
     #[error("the hub is closed")]
     Closed,
 }
