@@ -170,7 +170,7 @@ mod reader {
     }
 
     #[test]
-    fn that_left_is_awaited_until_its_end() {
+    fn that_left_is_awaited_to_end() {
         let hub = hub();
         let mut ann = join(&hub, "ann");
         publish(&hub, 1);
@@ -228,7 +228,7 @@ mod overrun {
     }
 
     #[test]
-    fn of_a_dropped_reader_does_not_count() {
+    fn of_dropped_reader_does_not_count() {
         let hub = small_hub();
         let (mut ann, mut bob) = (join(&hub, "ann"), join(&hub, "bob"));
         let mut wait = Wait::new(&hub, hub.position().number + 20_000);
