@@ -6,7 +6,7 @@
 //!
 //! One peer connects over a Unix socket, for which an adapter is enough. The other sends and
 //! receives messages over two channels, for which the trait is implemented by hand. You will see
-//! what each of them receives. It ends by itself.
+//! the lines that each of them receives. It ends by itself.
 
 use async_trait::async_trait;
 use chat_core::session::{self, SessionConfig};
@@ -63,7 +63,7 @@ struct MessageReceiver(mpsc::Receiver<String>);
 #[async_trait]
 impl ReceiveHalf for MessageReceiver {
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> io::Result<Received> {
-        // What one call receives is published together, so it takes what is available.
+        // The input of one call is published together, so the call takes all that is available.
         let mut lines = Vec::new();
         if self.0.recv_many(&mut lines, MAX_BATCH).await == 0 {
             return Ok(Received::End);

@@ -16,9 +16,9 @@
 //! $ curl -d '!count' http://127.0.0.1:8080/messages/alice
 //! ```
 //!
-//! A reader is a `Subscriber`, so it is no member and nobody sees it come and go. Each event has its
-//! position as `id`; a browser that reconnects sends the last one, and misses nothing that the log
-//! still holds.
+//! A reader is a `Subscriber`: it is not a member, and its arrival and departure are not announced.
+//! Each event has its position as `id`. A browser that reconnects sends the last one, and misses
+//! nothing that the log still holds.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -137,7 +137,7 @@ async fn message(
     }
 }
 
-/// A bot: counts messages, but not its own, and tells how many when it is asked.
+/// A bot: counts messages except its own, and answers `!count` with the number.
 async fn count(mut bot: Member) -> Result<(), PublishError> {
     let mut messages = 0;
     while let Some(delivery) = bot.recv().await {

@@ -51,7 +51,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One match: a hub, its players, and a reader that nobody sees.
+/// One match: a hub, its players, and a reader that is not in the roster.
 struct Match {
     hub: Hub,
     players: Vec<Member>,
@@ -106,7 +106,7 @@ fn report(what: &str, before: Option<u64>) {
     }
 }
 
-/// The memory that the process has, where the system tells.
+/// The memory that the process has, where the system reports it.
 fn resident_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

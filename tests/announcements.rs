@@ -28,7 +28,7 @@ mod announcement {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn has_a_kind_of_its_own() {
+    async fn has_its_own_kind() {
         let hub = hub(None, None);
         let mut peer = Peer::greeted(&hub, "mem:1").await;
         let mut log = hub.subscribe(Start::Now);

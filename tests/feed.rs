@@ -3,12 +3,15 @@
 use async_trait::async_trait;
 use chat_core::session::SessionConfig;
 use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
-use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Name};
+use chat_core::{Batch, Delivery, Hub, HubConfig, LeaveReason, Name, Removal, RemovalReason};
 use chat_tests::memory::{DEADLINE, Transcript, join, run_until_idle, spawn};
 use chat_tests::within;
 use proptest::prelude::*;
+use std::error::Error;
 use std::io::{self, ErrorKind::WouldBlock};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 fn hub(log_bytes: usize) -> Hub {
     let mut config = HubConfig::default();
@@ -47,9 +50,9 @@ mod lend {
     use super::*;
 
     /// Takes the requested number of bytes at a time; after the last request, all bytes.
-    struct ByteWriter {
-        sizes: mpsc::UnboundedReceiver<usize>,
-        taken: mpsc::UnboundedSender<Vec<u8>>,
+    pub(super) struct ByteWriter {
+        pub(super) sizes: mpsc::UnboundedReceiver<usize>,
+        pub(super) taken: mpsc::UnboundedSender<Vec<u8>>,
     }
 
     #[async_trait]
@@ -136,6 +139,69 @@ mod lend {
         })
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn large_mailbox_is_lent_in_parts() {
+        let mut config = HubConfig::default();
+        config.mailbox_bytes = 4 << 20;
+        let hub = Hub::new(config);
+        let (_input, inputs) = mpsc::unbounded_channel();
+        let (request, sizes) = mpsc::unbounded_channel();
+        let (taken, mut all_taken) = mpsc::unbounded_channel();
+        let fake = FakeTransport(inputs, ByteWriter { sizes, taken });
+        spawn(&hub, "fake:1", fake, &SessionConfig::default());
+        request.send(usize::MAX).unwrap();
+        run_until_idle().await;
+        let peer = hub.find(&Name::assigned("fake:1").unwrap()).unwrap();
+        let mut expected = String::from(GREETING);
+        for n in 0..1_000 {
+            let text = format!("{n} {}", "x".repeat(1_000));
+            hub.notify(peer, &text).unwrap();
+            expected += &format!("* {text}\n");
+            if n % 100 == 0 {
+                hub.announce(&text).unwrap();
+                expected += &format!("*** {text}\n");
+            }
+        }
+        let mut output = Vec::new();
+        for _ in 0..40 {
+            request.send(usize::MAX).unwrap();
+            run_until_idle().await;
+            while let Ok(piece) = all_taken.try_recv() {
+                assert!(piece.len() < 70_000, "{} bytes", piece.len());
+                output.extend(piece);
+            }
+        }
+        assert_eq!(output, expected.as_bytes());
+    }
+
+    /// Until the peer takes the notice of its gap, it has not been told of it.
+    #[tokio::test(start_paused = true)]
+    async fn refused_gap_counts_as_overrun() {
+        let hub = hub(0);
+        let (_input, inputs) = mpsc::unbounded_channel();
+        let (request, sizes) = mpsc::unbounded_channel();
+        let (taken, mut all_taken) = mpsc::unbounded_channel();
+        let fake = FakeTransport(inputs, ByteWriter { sizes, taken });
+        spawn(&hub, "fake:1", fake, &SessionConfig::default());
+        request.send(usize::MAX).unwrap();
+        run_until_idle().await;
+        for n in 0..1_000 {
+            hub.announce(&n.to_string()).unwrap();
+        }
+        for _ in 0..2 {
+            let stats = hub.stats();
+            assert_eq!((stats.overrun, stats.gaps), (1, 0));
+            request.send(0).unwrap();
+            run_until_idle().await;
+        }
+        request.send(usize::MAX).unwrap();
+        run_until_idle().await;
+        let stats = hub.stats();
+        assert_eq!((stats.overrun, stats.gaps), (0, 1));
+        assert_eq!(all_taken.recv().await.unwrap(), GREETING.as_bytes());
+        assert!(all_taken.recv().await.unwrap().ends_with(b"*** 999\n"));
+    }
+
     fn scripts(most_lines: usize) -> impl Strategy<Value = Script> {
         let size = prop_oneof![
             2 => Just(0),
@@ -213,6 +279,84 @@ mod cut {
                 body.lines().for_each(|line| transcript.check_line(line));
                 assert_eq!(transcript.outstanding(), 0, "cut after {cut} bytes");
             }
+        }
+    }
+}
+
+mod removal {
+    use super::lend::ByteWriter;
+    use super::*;
+
+    /// The output to a peer that takes these numbers of bytes and then everything: mail, a gap, mail
+    /// that is due within it, lines, mail, and the last words.
+    async fn output(
+        sizes_of_writes: &[usize],
+        size_of_rest: usize,
+    ) -> Result<String, Box<dyn Error>> {
+        let hub = hub(0);
+        let (input, inputs) = mpsc::unbounded_channel();
+        let (request, sizes) = mpsc::unbounded_channel();
+        let (taken, mut all_taken) = mpsc::unbounded_channel();
+        let fake = FakeTransport(inputs, ByteWriter { sizes, taken });
+        let session = spawn(&hub, "fake:1", fake, &SessionConfig::default());
+        request.send(usize::MAX)?;
+        run_until_idle().await;
+        let peer = hub.find(&Name::assigned("fake:1")?).ok_or("no member")?;
+        hub.notify(peer, "first")?;
+        hub.announce("one")?;
+        hub.notify(peer, "second")?;
+        for n in 0..200 {
+            hub.announce(&n.to_string())?;
+        }
+        hub.notify(peer, "third")?;
+        hub.announce("end")?;
+        hub.notify(peer, "fourth")?;
+        let mut removal = Removal::from(RemovalReason::Kicked);
+        removal.text = Some("bye".into());
+        hub.remove(peer, removal)?;
+        for size in sizes_of_writes {
+            request.send(*size)?;
+            run_until_idle().await;
+        }
+        for _ in 0..10_000 {
+            request.send(size_of_rest)?;
+        }
+        run_until_idle().await;
+        drop(input);
+        let ended = within(DEADLINE, "ending", session).await;
+        assert_eq!(ended?, Ok(LeaveReason::Kicked));
+        let mut bytes = Vec::new();
+        while let Some(piece) = all_taken.recv().await {
+            bytes.extend(piece);
+        }
+        Ok(String::from_utf8(bytes)?)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn output_is_whole_after_any_byte() {
+        let expected = output(&[], usize::MAX).await.unwrap();
+        let lines: Vec<_> = expected.lines().collect();
+        let [greeting, first, gap, second, .., third, end, fourth, last] = lines[..] else {
+            panic!("{expected}");
+        };
+        assert_eq!(greeting, "You are fake:1");
+        assert!(gap.ends_with(" messages skipped"), "{gap}");
+        assert_eq!([first, second, third], ["* first", "* second", "* third"]);
+        assert_eq!([end, fourth], ["*** end", "* fourth"]);
+        assert_eq!(last, "* you were sent away: bye, goodbye");
+        for size in [1, 2, 3, 5, 64] {
+            assert_eq!(
+                output(&[], size).await.unwrap(),
+                expected,
+                "{size} bytes at a time"
+            );
+        }
+        for cut in 0..expected.len() - GREETING.len() {
+            assert_eq!(
+                output(&[cut], usize::MAX).await.unwrap(),
+                expected,
+                "cut at {cut}"
+            );
         }
     }
 }
@@ -361,5 +505,45 @@ mod take_batch {
             taken.try_recv().is_err(),
             "nothing comes after the final notice"
         );
+    }
+
+    /// Takes a batch, which its peer accepts 20 s later.
+    struct SlowBatches(mpsc::UnboundedSender<usize>);
+
+    #[async_trait]
+    impl DeliverHalf for SlowBatches {
+        async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
+            let mut batch = Batch::default();
+            feed.take_batch(&mut batch);
+            sleep(Duration::from_secs(20)).await;
+            self.0.send(batch.len()).map_err(io::Error::other)
+        }
+
+        async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mail_alone_is_progress() {
+        let hub = hub(0);
+        let (_input, inputs) = mpsc::unbounded_channel();
+        let (items, mut taken) = mpsc::unbounded_channel();
+        let mut config = SessionConfig::default();
+        (config.stall_timeout, config.idle_timeout) = (Duration::from_secs(30), None);
+        let fake = FakeTransport(inputs, SlowBatches(items));
+        let _session = spawn(&hub, "fake:1", fake, &config);
+        run_until_idle().await;
+        let peer = Name::assigned("fake:1").expect("the name is valid");
+        for _ in 0..20 {
+            let peer = hub.find(&peer).expect("the peer takes its mail");
+            hub.notify(peer, "psst").expect("there is room");
+            sleep(Duration::from_secs(10)).await;
+        }
+        let mut all = 0;
+        while let Ok(items) = taken.try_recv() {
+            all += items;
+        }
+        assert!((17..=20).contains(&all), "{all}");
     }
 }

@@ -44,7 +44,7 @@ impl AsyncRead for Flood {
     }
 }
 
-/// A session whose peer quits and goes on sending, and what was read from it.
+/// A session whose peer quits and continues to send, and the input that was read from it.
 fn flood(
     hub: &Hub,
     writer: impl tokio::io::AsyncWrite + Send + Unpin + 'static,

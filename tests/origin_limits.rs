@@ -1,4 +1,4 @@
-//! The rate at which all peers of one origin may talk together. The clock is paused.
+//! The rate at which all peers of one origin may send together. The clock is paused.
 
 use async_trait::async_trait;
 use chat_core::session::{Quota, Rate, RateLimiter, SessionConfig, SharedLimits};
@@ -27,7 +27,7 @@ fn of_origin(limits: &Arc<SharedLimits>) -> SessionConfig {
     config
 }
 
-/// An origin whose peers may talk as fast together as one peer.
+/// An origin whose peers may send as fast together as one peer.
 fn one_rate() -> Arc<SharedLimits> {
     Arc::new(SharedLimits::new(Some(Rate::default()), None))
 }
@@ -134,13 +134,42 @@ mod talking {
             peer.send(&numbered(0..20)).await;
             run_until_idle().await;
             assert_eq!(count(&mut watcher), due);
-            // What waits is published in time, unless the peer is kicked.
+            // The waiting input is published in time, unless the peer is kicked.
             let name = Name::assigned("mem:1").expect("a name");
             let id = hub.find(&name).expect("a member");
             hub.remove(id, RemovalReason::Kicked).expect("a member");
             drop(peer);
             run_until_idle().await;
         }
+    }
+
+    /// What a peer has sent and nobody has read uses nothing up.
+    #[tokio::test(start_paused = true)]
+    async fn ended_sessions_give_back_reservations() {
+        let hub = Hub::new(HubConfig::default());
+        let mut watcher = join(&hub, "watcher");
+        let network = one_rate();
+        let address = SharedLimits::new(Some(Rate::default()), None).within(network.clone());
+        let config = of_origin(&Arc::new(address));
+        let mut flood = Peer::connect_with(&hub, "mem:1", &config, CAPACITY);
+        flood.send(&numbered(0..20)).await;
+        run_until_idle().await;
+        assert_eq!(count(&mut watcher), 20);
+        for _ in 0..100 {
+            let mut peer = Peer::connect_with(&hub, "mem:2", &config, CAPACITY);
+            peer.send("waits\n").await;
+            run_until_idle().await;
+            let name = Name::assigned("mem:2").expect("a name");
+            hub.remove(hub.find(&name).expect("a member"), RemovalReason::Kicked)
+                .expect("a member");
+            drop(peer);
+        }
+        // Until the sessions have stopped lingering.
+        sleep(3 * SECOND).await;
+        let mut honest = Peer::connect_with(&hub, "mem:3", &of_origin(&network), CAPACITY);
+        honest.send("hi\n").await;
+        run_until_idle().await;
+        assert_eq!(count(&mut watcher), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -196,7 +225,7 @@ mod talking {
         first.send(&numbered(0..1000)).await;
         run_until_idle().await;
         let mut peer = Peer::connect_with(&hub, "mem:2", &config, 64);
-        // What the connection holds, and what one read brings.
+        // The capacity of the connection, and of one read.
         let lines = "\n".repeat(64 + 1024 + 64);
         let sent = tokio::time::timeout(SECOND / 5, peer.send(&lines)).await;
         assert!(sent.is_err(), "it was read");

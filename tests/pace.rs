@@ -305,7 +305,7 @@ mod session {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn does_not_spin_on_its_own_lag() {
+    async fn does_not_spin_on_own_lag() {
         let mut config = HubConfig::default();
         (config.log_bytes, config.max_text) = (0, 64);
         let hub = Hub::new(config);

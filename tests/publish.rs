@@ -102,7 +102,7 @@ mod batches {
         let (wake, woken) = mpsc::channel();
         let (done, is_done) = mpsc::channel();
         let is_done = Mutex::new(is_done);
-        // Woken once, after the first batch. The publisher goes on when another thread has had the
+        // Woken once, after the first batch. The publisher continues when another thread has had the
         // lock.
         let _waits = on_next_event(&hub, move || {
             wake.send(()).expect("the other thread runs");

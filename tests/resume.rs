@@ -1,4 +1,4 @@
-//! Where a stream begins: the exact start of members and subscribers, and streams that go on where
+//! The exact start of members and subscribers, and streams that continue where
 //! another one ended.
 
 use chat_core::{
@@ -15,7 +15,7 @@ fn join_at(hub: &Hub, name: &str, start: Start) -> chat_core::Joined {
     hub.join_with(options).expect("the name is free")
 }
 
-/// What a subscriber gives now: its lines, and how many events its gaps cover.
+/// The items that a subscriber has now: its lines, and how many events its gaps cover.
 fn read(subscriber: &mut Subscriber) -> (Vec<String>, u64) {
     let mut record = Record::of_subscriber(subscriber);
     record.catch_up_with(|| subscriber.try_recv());

@@ -145,7 +145,7 @@ mod newcomer {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn without_name_is_told() {
+    async fn without_name_receives_notice() {
         let hub = Hub::new(HubConfig::default());
         let mut other = join(&hub, "other");
         let shutdown = Shutdown::new();
@@ -179,7 +179,7 @@ mod newcomer {
             let ended = session.await.expect("no panic");
             assert_eq!(ended, Err(JoinError::Closed));
         }
-        assert!(other.try_recv().is_err(), "nobody joined");
+        assert!(other.try_recv().is_err(), "no peer joined");
     }
 
     #[tokio::test(start_paused = true)]

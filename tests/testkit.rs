@@ -88,7 +88,7 @@ mod adapter {
             let (stream, peer) = UnixStream::pair()?;
             Ok((IoTransport::new(stream), Stream::new(peer)))
         });
-        // A Unix socket cannot tell a reset from a graceful end.
+        // A Unix socket cannot distinguish a reset from a graceful end.
         report.await.assert_passed_but(&[Check::Reset]);
     }
 

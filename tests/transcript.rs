@@ -192,11 +192,11 @@ mod commands {
             .await;
         let answers = [
             &format!("* here now: {a}, {b}"),
-            "* /name NEW takes that name",
-            "* /who tells who is here",
-            "* /quit leaves",
-            "* //TEXT says /TEXT",
-            "* anything else is said to all",
+            "* /name NEW changes your name",
+            "* /who lists the members",
+            "* /quit leaves the chat",
+            "* //TEXT sends /TEXT",
+            "* any other line is sent to all members",
             "* unknown command /nonsense, /help lists them",
             "* unknown command /nonsense, /help lists them",
             "* unknown command /, /help lists them",

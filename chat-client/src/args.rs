@@ -61,7 +61,7 @@ pub(crate) struct Args {
     host: Host,
 
     /// Port, unless it is given with the host [default: 8000]
-    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_name = "PORT", value_parser = parse_port)]
     port: Option<u16>,
 
     /// Take this name before anything is sent
@@ -243,6 +243,15 @@ mod tests {
                 (&["fe80::1%eth0", "9000"], "[fe80::1%eth0]:9000"),
             ] {
                 assert_eq!(target(words), Ok(expected.to_owned()), "{words:?}");
+            }
+        }
+
+        #[test]
+        fn rejected_port_shows_the_range() {
+            for words in [&["host:http"][..], &["host", "http"], &["host", "0"]] {
+                let words = ["chat-client"].iter().chain(words);
+                let error = Args::try_parse_from(words).unwrap_err().to_string();
+                assert!(error.contains("a number from 1 to 65535"), "{error}");
             }
         }
 

@@ -19,7 +19,7 @@ pub(crate) enum Cause {
     #[error("{target} {}", ended(.notice.as_deref()))]
     Ended {
         target: Target,
-        /// The server's reason, harmless.
+        /// The server's reason, escaped.
         notice: Option<String>,
     },
     /// The server closed the connection instead of an answer to `/name`.
@@ -29,10 +29,10 @@ pub(crate) enum Cause {
     #[error("{target} refused entry{}", colon(.notice.as_deref()))]
     EntryRefused {
         target: Target,
-        /// The server's reason, harmless.
+        /// The server's reason, escaped.
         notice: Option<String>,
     },
-    /// The server refused the name, for this reason, which is harmless.
+    /// The server refused the name, for this reason, which is escaped.
     #[error("name refused: {0}")]
     NameRefused(String),
     /// The server refused lines, and all else went well. The numbers say so.

@@ -7,7 +7,7 @@ use terminal_size::{Width, terminal_size_of};
 use crate::sanitizer::Sanitizer;
 use crate::wrap::Wrapper;
 
-/// The width of a terminal that does not tell its own.
+/// The width of a terminal that does not report its own.
 const USUAL_WIDTH: usize = 80;
 
 /// The destination of the server's bytes.

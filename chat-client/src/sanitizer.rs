@@ -1,4 +1,4 @@
-//! Makes text of the server harmless for a terminal.
+//! Escapes text of the server for a terminal.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ pub(crate) struct Sanitizer {
 }
 
 impl Sanitizer {
-    /// The harmless form of `bytes`, which follow the bytes pushed before.
+    /// The escaped form of `bytes`, which follow the bytes pushed before.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
         let mut shown = String::with_capacity(bytes.len() + 16);
         let mut unfinished = std::mem::take(&mut self.unfinished);
@@ -42,7 +42,7 @@ impl Sanitizer {
         }
     }
 
-    /// The harmless form of an unfinished character at the end of the stream.
+    /// The escaped form of an unfinished character at the end of the stream.
     pub(crate) fn finish(&mut self) -> String {
         let mut shown = String::new();
         if !std::mem::take(&mut self.unfinished).is_empty() {

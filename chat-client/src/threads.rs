@@ -152,7 +152,7 @@ impl Outgoing {
         self.quits.store(quits, SeqCst);
     }
 
-    /// Half-closes: the server sees the end of its input; receiving goes on.
+    /// Half-closes: the server sees the end of its input; receiving continues.
     fn finish(&self) {
         // Fails only if the connection is gone, which the reading side reports.
         let _ = self.stream.shutdown(Shutdown::Write);

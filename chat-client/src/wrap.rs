@@ -1,6 +1,6 @@
 //! Breaks lines at the width of a terminal and indents their continuation rows.
 //!
-//! A terminal itself breaks a long line at its last column and goes on in the first one. The text
+//! A terminal itself breaks a long line at its last column and continues in the first one. The text
 //! of a line could so be placed, by spaces before it, to look like a line of its own.
 
 use unicode_segmentation::UnicodeSegmentation;

@@ -1,4 +1,4 @@
-//! Peers that speak bytes over TCP to a server in this process, as `nc` would.
+//! Peers that exchange bytes over TCP to a server in this process, as `nc` would.
 //!
 //! Time is real here, and no test sleeps. A test knows that an event has happened once a peer has
 //! received it, and that a text was not published once a peer receives the next one in its place.

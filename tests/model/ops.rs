@@ -103,7 +103,7 @@ pub(crate) enum Op {
     Close,
 }
 
-/// Where a stream is to begin, relative to the position of the hub.
+/// The start of a stream, relative to the position of the hub.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Begin {
     Now,

@@ -1,4 +1,4 @@
-//! What each operation does to the model.
+//! The effect of each operation on the model.
 
 use crate::ops::{Op, texts};
 use crate::reference::{Model, ModelEvent, ModelMember, sanitized};

@@ -17,7 +17,7 @@ use tokio_stream::Stream;
 /// The maximal number of bytes of lines in a batch of more than one event.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// What a program holds.
+/// A handle that a program holds.
 #[derive(Debug)]
 pub(crate) enum Handle {
     Member(Member),
@@ -99,7 +99,7 @@ pub(crate) struct Slot {
     pub(crate) record: Record,
     /// The number of the next event that it receives.
     pub(crate) next: u64,
-    /// What waits for it and for no other member.
+    /// The mail that waits for this member.
     pub(crate) mail: VecDeque<Mail>,
     /// The time of the last event that it received.
     time: Timestamp,

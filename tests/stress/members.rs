@@ -1,4 +1,4 @@
-//! What the tasks of the stress test do, and what they record.
+//! The tasks of the stress test, and their records.
 
 use chat_core::{
     Batch, Hub, JoinError, LeaveReason, Member, MemberId, Name, PublishError, RemovalReason,

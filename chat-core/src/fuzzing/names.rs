@@ -149,7 +149,7 @@ fn check_pair(a: &Name, b: &Name) {
     assert!(hub.find(a).is_none() && hub.find(b).is_none());
 }
 
-/// Whoever else is in the hub, a member can take its own name in another case, unless that looks
+/// Whatever other members there are, a member can take its own name in another case, unless that looks
 /// like the name of another.
 fn check_own_case(hub: &Hub, a: &Name, b: &Name) {
     let member = hub.join(a.clone()).expect("the name is free");

@@ -37,7 +37,9 @@ pub struct Batch {
     first: u64,
     lines: String,
     entries: Vec<Entry>,
-    bases: Vec<Base>,
+    /// The base of the first event's time, and others for later ones, if there are any.
+    base: Base,
+    other_bases: Vec<Base>,
     /// The low bits of the offset in the log where its lines begin.
     start: u32,
     closed: Option<LeaveReason>,
@@ -84,7 +86,8 @@ impl Batch {
             directs: self.directs.iter(),
             missed: self.missed,
             next: 0,
-            base: 0,
+            base: self.base,
+            next_base: 0,
             rest: &self.lines,
             start: self.start,
             closed: self.closed,
@@ -95,26 +98,38 @@ impl Batch {
         self.directs.push(direct);
     }
 
-    /// Fills it with the events that the cursor has before it.
+    /// Takes out the memory for lines, empty.
+    pub(crate) fn take_memory(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.lines).into_bytes();
+        bytes.clear();
+        bytes
+    }
+
+    /// Fills it with the events that the cursor has before it, and `bytes` with their lines.
     pub(crate) fn fill(
         &mut self,
         state: &mut State,
         cursor: &mut Cursor,
         amount: Amount,
+        bytes: &mut Vec<u8>,
     ) -> ReadOutcome {
-        let mut bytes = std::mem::take(&mut self.lines).into_bytes();
-        bytes.clear();
-        let outcome = state.read(cursor, amount, &mut bytes);
+        let outcome = state.read(cursor, amount, bytes);
         self.hub = Some(state.hub_id());
         self.first = outcome.events.start;
         self.missed = outcome.missed;
         self.entries.clear();
-        self.bases.clear();
+        self.other_bases.clear();
         let events = outcome.events.clone();
-        self.start = state.read_index(events, &mut self.entries, &mut self.bases);
+        self.start = outcome.start;
+        self.base = state.read_index(events, &mut self.entries, &mut self.other_bases);
         self.closed = outcome.closed;
-        self.lines = String::from_utf8(bytes).expect("the log holds whole lines of UTF-8");
         outcome
+    }
+
+    /// Puts in the lines that [`fill`](Self::fill) gave. Checking that they are UTF-8 takes up to a
+    /// hundred times as long as copying them, so this is not done under the hub's lock.
+    pub(crate) fn set_lines(&mut self, bytes: Vec<u8>) {
+        self.lines = String::from_utf8(bytes).expect("the log holds whole lines of UTF-8");
     }
 
     pub(crate) fn clear(&mut self) {
@@ -122,7 +137,7 @@ impl Batch {
         self.missed = 0;
         self.lines.clear();
         self.entries.clear();
-        self.bases.clear();
+        self.other_bases.clear();
         self.closed = None;
     }
 }
@@ -143,8 +158,9 @@ pub struct Iter<'a> {
     directs: std::slice::Iter<'a, Direct>,
     missed: u64,
     next: usize,
-    /// The place of the base of the event before, if there was one.
-    base: usize,
+    /// The base of the event before, and the place of the next one.
+    base: Base,
+    next_base: usize,
     rest: &'a str,
     start: u32,
     closed: Option<LeaveReason>,
@@ -153,8 +169,12 @@ pub struct Iter<'a> {
 impl<'a> Iter<'a> {
     fn event(&mut self, entry: Entry) -> EventRef<'a> {
         let seq = self.batch.first + self.next as u64;
-        let later = self.batch.bases[self.base + 1..].iter();
-        self.base += later.take_while(|base| base.first <= seq).count();
+        while let Some(base) = self.batch.other_bases.get(self.next_base)
+            && base.first <= seq
+        {
+            self.base = *base;
+            self.next_base += 1;
+        }
         let len = entry.len(self.start);
         let (line, rest) = self.rest.split_at(len);
         self.start = entry.end();
@@ -162,7 +182,7 @@ impl<'a> Iter<'a> {
         self.rest = rest;
         EventRef {
             seq,
-            time: self.batch.bases[self.base].time(entry),
+            time: self.base.time(entry),
             member: Option::zip(self.batch.hub, entry.member())
                 .map(|(hub, slot)| MemberId { hub, slot }),
             kind: entry.kind(),

@@ -22,10 +22,10 @@ use std::sync::Arc;
 ///
 /// Slow members do not block publishers. The hub keeps the last
 /// [`HubConfig::log_bytes`](crate::HubConfig::log_bytes) of lines for all members together. A member
-/// that is further behind has lost the oldest events that it has not read; it is given
-/// [`Delivery::Gap`](crate::Delivery::Gap) with their exact number, and goes on with the oldest
-/// event that the log holds. So the events that a member is given and those that it is told that it
-/// missed add up to all that were published since it joined. Delivery is at most once.
+/// that is further behind has lost the oldest events that it has not read; it receives
+/// [`Delivery::Gap`](crate::Delivery::Gap) with their exact number, and continues with the oldest
+/// event that the log holds. So the events that a member receives and those that its gaps
+/// count add up to all that were published since it joined. Delivery is at most once.
 ///
 /// ```
 /// use chat_core::{Delivery, Hub, HubConfig};
@@ -52,7 +52,7 @@ use std::sync::Arc;
 ///
 /// [`send`](Self::send) and [`notify`](Self::notify) deliver a text to one member alone, in a place
 /// among the events: after all that were published before the call. It is in no log and has no
-/// number. What waits for a member is bounded by
+/// number. The mail that waits for a member is bounded by
 /// [`HubConfig::mailbox_bytes`](crate::HubConfig::mailbox_bytes).
 ///
 /// # Leaving

@@ -92,7 +92,7 @@ impl Member {
         self.hub().publish(self.id(), text)
     }
 
-    /// Stops reading and keeps the membership: what was not read is given up, and the member no
+    /// Stops reading and keeps the membership: unread events are given up, and the member no
     /// longer counts as a slow reader. The membership lasts until the last clone is dropped.
     pub fn into_publisher(self) -> Publisher {
         Publisher::new(self.membership)

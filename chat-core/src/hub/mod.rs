@@ -54,7 +54,7 @@ impl Hub {
         Ok(self.join_with(JoinOptions::new(name))?.member)
     }
 
-    /// Adds a member, and tells who is there and where its stream begins.
+    /// Adds a member. Returns it with the roster and the position at which its stream begins.
     ///
     /// At most `options.roster` names are copied, under the hub's lock.
     ///
@@ -106,11 +106,11 @@ impl Hub {
         }
     }
 
-    /// Makes a reader that is no member, and that nobody sees.
+    /// Makes a reader that is not a member and is not in the roster.
     ///
-    /// How its start relates to a position that [`Start::At`] asked for, its
-    /// [`position`](Subscriber::position) and its first item tell. Of a closed hub it gives what the
-    /// log still holds, if `start` asks for it, and then the end.
+    /// Its [`position`](Subscriber::position) and its first item show how its start relates to a
+    /// position that [`Start::At`] asked for. Of a closed hub it reads the events that the log still
+    /// holds, if `start` asks for them, and then the end.
     pub fn subscribe(&self, start: Start) -> Subscriber {
         let (cursor, _) = self.shared.lock().open(start, None);
         Subscriber::new(self.clone(), cursor)
@@ -205,8 +205,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Gives a member another name, which all members are told, itself included. Taking the name
-    /// that it has changes nothing and is told to nobody.
+    /// Gives a member another name. An event announces it to all members, itself included. Taking
+    /// the name that it has changes nothing and publishes no event.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use std::task::Poll;
 use tokio::time::timeout;
 
 impl Shared {
-    /// What to wait for if readers are about to be overrun, as far as they deserve it.
+    /// The wait for readers that are about to be overrun, if any of them has credit.
     ///
     /// Seldom, so it is boxed: a session that never waits has no room for it.
     pub(crate) fn pace(&self) -> Option<Pin<Box<impl Future<Output = ()>>>> {

@@ -1,4 +1,4 @@
-//! What the handles of a hub share: the state behind its lock, and the wait lists.
+//! The shared part of a hub's handles: the state behind its lock, and the wait lists.
 
 use super::clock::Clock;
 use super::wait_list::{WaitKey, WaitList};
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     closing: WaitList,
 }
 
-/// What a change of the state has brought, to be told when the lock is released.
+/// The consequences of a change of the state, for the wakers, once the lock is released.
 struct News {
     events: bool,
     closes: bool,
@@ -227,7 +227,7 @@ impl Shared {
         }
     }
 
-    /// Whether to tell the sessions that wait for slow readers that there is room.
+    /// Whether sessions wait for slow readers, and there is room now.
     fn has_room(&self, state: &State) -> bool {
         let room = state.pacing > 0 && !state.is_crowded();
         if room {

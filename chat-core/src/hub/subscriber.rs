@@ -24,7 +24,7 @@ const NOT_SEEN: u64 = u64::MAX;
 
 /// A reader of a hub's events that is not a member: for loggers, metrics, journals and bridges.
 ///
-/// Nobody sees it. It has no name and receives no direct messages. Otherwise it reads like a
+/// It is not in the roster, has no name and receives no direct messages. Otherwise it reads like a
 /// [`Member`](crate::Member): in order, exactly, with gaps if it is too slow, and it counts as a
 /// slow reader where sessions [wait](crate::HubConfig::patience) for those.
 ///
@@ -173,13 +173,16 @@ impl Subscriber {
     /// Fills the batch with what there is.
     pub(crate) fn take_many(&mut self, batch: &mut Batch) -> Option<usize> {
         batch.clear();
-        self.with_state(|state, cursor| {
+        let mut lines = batch.take_memory();
+        let read = self.with_state(|state, cursor| {
             while let Some(direct) = take_mail(state, cursor) {
                 batch.push_direct(direct);
             }
-            let outcome = batch.fill(state, cursor, Amount::Bytes(BATCH_BYTES));
+            let outcome = batch.fill(state, cursor, Amount::Bytes(BATCH_BYTES), &mut lines);
             ((), outcome.progress())
-        })?;
+        });
+        batch.set_lines(lines);
+        read?;
         Some(batch.len()).filter(|items| *items > 0)
     }
 
@@ -228,7 +231,7 @@ impl Subscriber {
         self.poll_next_with(cx, Self::take_one)
     }
 
-    /// What `take` gives, when it gives something; `None` at the end.
+    /// The next result of `take`, as soon as there is one; `None` at the end.
     fn poll_next_with<T>(
         &mut self,
         cx: &mut Context<'_>,

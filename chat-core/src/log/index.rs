@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 /// [`Name::MAX_ASSIGNED_CHARS`](crate::Name::MAX_ASSIGNED_CHARS) of four bytes; the kind has the rest.
 const NAME_BITS: u32 = 11;
 
-/// What the index knows of one event, in 16 bytes.
+/// The index entry of one event, 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry {
     /// The low bits of the offset of the line's end; enough, as the log is smaller than 4 GiB.
@@ -68,7 +68,7 @@ impl Entry {
 }
 
 /// The time from which entries count their milliseconds, from event number `first` on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Base {
     pub(crate) first: u64,
     pub(crate) time: Timestamp,
@@ -89,7 +89,7 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// What an entry is to hold for an event with this number and time. Times do not decrease.
+    /// The time of the entry for an event with this number and time. Times do not decrease.
     pub(crate) fn add(&mut self, number: u64, time: Timestamp) -> u16 {
         let since = |base: &Base| time.as_millis().saturating_sub(base.time.as_millis());
         if let Some(millis) = self
@@ -122,10 +122,12 @@ impl Times {
         self.bases[self.at(number)]
     }
 
-    /// Appends the bases of these events, of which there is at least one.
-    pub(crate) fn copy(&self, events: std::ops::Range<u64>, out: &mut Vec<Base>) {
+    /// The base of the first of these events, of which there is at least one. Appends those of the
+    /// others, if they differ.
+    pub(crate) fn bases(&self, events: std::ops::Range<u64>, others: &mut Vec<Base>) -> Base {
         let (first, last) = (self.at(events.start), self.at(events.end - 1));
-        out.extend(self.bases.range(first..=last));
+        others.extend(self.bases.range(first + 1..last + 1));
+        self.bases[first]
     }
 
     fn at(&self, number: u64) -> usize {

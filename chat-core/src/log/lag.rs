@@ -38,7 +38,7 @@ pub(crate) struct LagTracker {
     /// As many as were needed yet: a hub that has published little has one.
     slots: Vec<Zone>,
     zone_bytes: u64,
-    /// Counts the waits; tells which credits an entry predates.
+    /// Counts the waits. Shows which credits an entry predates.
     waits: u64,
     /// Cursors in all.
     cursors: usize,
@@ -50,6 +50,13 @@ pub(crate) struct Place {
     zone: u64,
     /// One more than the count of waits when it entered, 0 without credit.
     credit: u64,
+}
+
+impl Place {
+    const OVERRUN: Self = Self {
+        zone: OVERRUN,
+        credit: 0,
+    };
 }
 
 impl LagTracker {
@@ -71,10 +78,7 @@ impl LagTracker {
     /// Counts a new cursor whose next event was evicted.
     pub(crate) fn enter_overrun(&mut self) -> Place {
         self.cursors += 1;
-        Place {
-            zone: OVERRUN,
-            credit: 0,
-        }
+        Place::OVERRUN
     }
 
     /// The cursor no longer exists.
@@ -106,11 +110,15 @@ impl LagTracker {
 
     /// The cursor is back at this offset, as what it read could not be passed on; `before` is
     /// where it was counted before it read. Its credit is what it was then, unless it has moved.
-    /// Without an offset it was overrun meanwhile, and has not moved.
+    /// Without an offset its next event was evicted, so it is overrun.
     pub(crate) fn put_back(&mut self, place: &mut Place, before: Place, offset: Option<u64>) {
         self.cursors += usize::from(place.zone == ENDED);
         self.count_out(*place);
-        let zone = offset.map_or(before.zone, |offset| offset / self.zone_bytes);
+        let Some(offset) = offset else {
+            *place = Place::OVERRUN;
+            return;
+        };
+        let zone = offset / self.zone_bytes;
         if zone != before.zone {
             *place = self.count_in(zone, true);
             return;

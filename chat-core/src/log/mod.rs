@@ -43,6 +43,16 @@ pub(crate) struct Log {
     head_offset: u64,
 }
 
+/// A run of lines that was read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Run {
+    /// The number after its last event.
+    pub(crate) to: u64,
+    /// The offsets where it begins and ends.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
 impl Log {
     /// A log that needs at most `bytes` of memory, and whose first event gets the number `first`.
     pub(crate) fn new(bytes: usize, first: u64) -> Self {
@@ -110,7 +120,7 @@ impl Log {
     ///
     /// 1. O(1) but for the copy and the events that make room;
     /// 2. never splits or reorders: each event is held whole or not at all;
-    /// 3. the line fits into the ring, and times do not decrease (the caller sees to both);
+    /// 3. the line fits into the ring, and times do not decrease (the caller ensures both);
     /// 4. no allocation larger than a segment.
     pub(crate) fn append(
         &mut self,
@@ -133,11 +143,11 @@ impl Log {
         }
         let millis = self.times.add(number, time);
         for part in [name, phrase, text, "\n"] {
-            self.lines.write(self.head_offset, part.as_bytes());
+            self.lines.write(part.as_bytes());
             self.head_offset += part.len() as u64;
         }
         let entry = Entry::new(self.head_offset, kind, name.len(), member, millis);
-        self.index.write(number - self.first, &[entry]);
+        self.index.write(&[entry]);
         self.head = next;
         self.times.evict_before(self.tail);
         while self.times.len() > self.most_bases {
@@ -147,41 +157,40 @@ impl Log {
     }
 
     /// Appends to `out` the lines of as many events from number `from` on as fit into
-    /// `max_bytes`, at least one if there is one, and gives the number after the last.
+    /// `max_bytes`, at least one if there is one.
     ///
     /// Must hold: `from` is in the log or its head; whole events only, in order, none left
     /// out; O(log n) but for the copy.
-    pub(crate) fn read(&self, from: u64, until: u64, max_bytes: usize, out: &mut Vec<u8>) -> u64 {
+    pub(crate) fn read(&self, from: u64, until: u64, max_bytes: usize, out: &mut Vec<u8>) -> Run {
         debug_assert!(self.tail <= from && from <= until && until <= self.head);
         let start = self.start_of(from);
         let to = self.fitting(from, until, start.saturating_add(max_bytes as u64));
-        let len = (self.start_of(to) - start) as usize;
-        self.lines.copy(start, len, out);
-        to
+        let end = self.start_of(to);
+        self.lines.copy(start, (end - start) as usize, out);
+        Run { to, start, end }
     }
 
-    /// Appends to `entries` and `bases` what the index knows of these events, and gives the low
-    /// bits of the offset where the first line begins.
+    /// Appends to `entries` what the index knows of these events, and gives the base of the first
+    /// one's time. Appends the other bases, if there are any.
     pub(crate) fn read_index(
         &self,
         events: Range<u64>,
         entries: &mut Vec<Entry>,
-        bases: &mut Vec<Base>,
-    ) -> u32 {
+        other_bases: &mut Vec<Base>,
+    ) -> Base {
         // An empty range may be anywhere, also where nothing is held any more.
         if events.is_empty() {
-            return 0;
+            return Base::default();
         }
         let len = (events.end - events.start) as usize;
         self.index.copy(events.start - self.first, len, entries);
-        self.times.copy(events.clone(), bases);
-        self.start_of(events.start) as u32
+        self.times.bases(events, other_bases)
     }
 
     /// Bytes ever written before event `number`, which is in the log or its head.
     pub(crate) fn start_of(&self, number: u64) -> u64 {
         if number == self.head {
-            // What nearly every reader asks for.
+            // The usual case.
             self.head_offset
         } else if number == self.tail {
             self.tail_offset
@@ -195,7 +204,7 @@ impl Log {
         self.tail_offset + u64::from(end.wrapping_sub(self.tail_offset as u32))
     }
 
-    /// What the index knows of an event that is in the log.
+    /// The index entry of an event that is in the log.
     pub(crate) fn entry(&self, number: u64) -> Entry {
         self.index.get(number - self.first)
     }

@@ -16,16 +16,27 @@ pub(crate) struct SegmentedRing<T> {
     /// Each is full, but perhaps the last. All have `SEGMENT` elements, the last of all has the rest.
     segments: Vec<Vec<T>>,
     capacity: usize,
+    /// The count of all elements ever written, and the place of the next one. Both, because a division
+    /// for each look at an element costs more than the look.
+    written: u64,
+    next: usize,
 }
 
 impl<T: Copy> SegmentedRing<T> {
     const SEGMENT: usize = SEGMENT_BYTES / size_of::<T>();
 
     pub(crate) fn new(capacity: usize) -> Self {
+        Self::with_written(capacity, 0)
+    }
+
+    /// A ring as if so many elements had been written, which are held no more.
+    pub(super) fn with_written(capacity: usize, written: u64) -> Self {
         assert!(capacity > 0, "a ring holds at least one element");
         Self {
             segments: Vec::new(),
             capacity,
+            written,
+            next: 0,
         }
     }
 
@@ -33,12 +44,11 @@ impl<T: Copy> SegmentedRing<T> {
         self.capacity
     }
 
-    /// Writes elements at `offset`, the count of all written before.
-    ///
-    /// Must hold: `offset` never skips an element and never goes back; at most `capacity` elements.
-    pub(crate) fn write(&mut self, offset: u64, mut elements: &[T]) {
+    /// Writes elements after all that were written before, at most `capacity` of them.
+    pub(crate) fn write(&mut self, mut elements: &[T]) {
         debug_assert!(elements.len() <= self.capacity);
-        let mut at = self.place(offset);
+        self.written += elements.len() as u64;
+        let mut at = self.next;
         while !elements.is_empty() {
             let (number, start) = (at / Self::SEGMENT, at % Self::SEGMENT);
             let whole = Self::SEGMENT.min(self.capacity - number * Self::SEGMENT);
@@ -54,8 +64,9 @@ impl<T: Copy> SegmentedRing<T> {
                 segment[start..start + now.len()].copy_from_slice(now);
             }
             elements = rest;
-            at = (at + now.len()) % self.capacity;
+            at = self.after(at, now.len());
         }
+        self.next = at;
     }
 
     /// Appends to `out` the `len` elements from `offset` on, which are still held.
@@ -68,7 +79,7 @@ impl<T: Copy> SegmentedRing<T> {
             let now = &segment[..len.min(segment.len())];
             out.extend_from_slice(now);
             len -= now.len();
-            at = (at + now.len()) % self.capacity;
+            at = self.after(at, now.len());
         }
     }
 
@@ -78,8 +89,21 @@ impl<T: Copy> SegmentedRing<T> {
         self.segments[at / Self::SEGMENT][at % Self::SEGMENT]
     }
 
+    /// The place of the element at `offset`, which is still held, or of the next one.
     fn place(&self, offset: u64) -> usize {
-        (offset % self.capacity as u64) as usize
+        let back = (self.written - offset) as usize;
+        match self.next.checked_sub(back) {
+            Some(place) => place,
+            None => self.next + self.capacity - back,
+        }
+    }
+
+    /// The place so many elements later, in the same segment or at the beginning of the next.
+    fn after(&self, place: usize, elements: usize) -> usize {
+        match place + elements {
+            end if end == self.capacity => 0,
+            end => end,
+        }
     }
 }
 
@@ -112,7 +136,7 @@ mod tests {
             for piece in pieces {
                 let start = all.len();
                 all.extend((start..start + piece.min(capacity)).map(|n| (n % 251) as u8));
-                ring.write(start as u64, &all[start..]);
+                ring.write(&all[start..]);
                 let held = all.len().min(capacity);
                 let mut out = Vec::new();
                 ring.copy((all.len() - held) as u64, held, &mut out);
@@ -135,11 +159,11 @@ mod tests {
         fn grows_with_content() {
             let mut ring = SegmentedRing::<u8>::new(1 << 20);
             assert_eq!(allocated(&ring), 0);
-            ring.write(0, &[1; 10]);
+            ring.write(&[1; 10]);
             assert_eq!(allocated(&ring), FIRST_BYTES);
             let mut written = 10;
             while written < 3 << 20 {
-                ring.write(written as u64, &[2; 1000]);
+                ring.write(&[2; 1000]);
                 written += 1000;
                 let most = (2 * written).max(FIRST_BYTES).min(written + SEGMENT_BYTES);
                 assert!(allocated(&ring) <= most.min(1 << 20), "after {written}");

@@ -96,7 +96,7 @@ fn join(hub: &Hub, name: &str) -> Member {
     hub.join(name.parse().unwrap()).unwrap()
 }
 
-/// What a member received, from its arrival to its end.
+/// The items that a member received, from its arrival to its end.
 struct Record {
     from: u64,
     events: Vec<Event>,

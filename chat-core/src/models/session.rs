@@ -25,11 +25,11 @@ pub(super) struct Wire {
 
 #[derive(Default)]
 pub(super) struct WireState {
-    /// What the peer has sent, and whether that is all.
+    /// The lines that the peer has sent, and whether these are all.
     pub(super) sent: VecDeque<&'static str>,
     pub(super) ended: bool,
     receiving: Option<Waker>,
-    /// What it was given, whether it takes more, and whether that was all.
+    /// The output that it has, whether it accepts more, and whether that was all.
     given: String,
     pub(super) room: bool,
     closed: bool,
@@ -37,7 +37,7 @@ pub(super) struct WireState {
 }
 
 impl Wire {
-    /// What the peer does; wakes the half that waits for it.
+    /// Applies an action of the peer, and wakes the half that waits for it.
     pub(super) fn change(&self, change: impl FnOnce(&mut WireState)) {
         let wakers = {
             let mut state = self.state.lock().unwrap();
@@ -119,7 +119,7 @@ pub(super) fn check_session(scene: impl Fn(Hub, Arc<Wire>) + Sync + Send + 'stat
     check(3, move || scene(hub(), Arc::default()));
 }
 
-/// Runs the session to its end, and gives what that is and what its peer was given.
+/// Runs the session to its end. Returns its result, and the output of its peer.
 pub(super) fn converse(
     hub: &Hub,
     wire: &Arc<Wire>,
@@ -134,7 +134,7 @@ pub(super) fn converse(
     let name = Name::assigned("alice").unwrap();
     let ended = block_on(session::run(hub, name, End(wire.clone()), &config));
     let mut wire = wire.state.lock().unwrap();
-    assert!(wire.closed, "the peer was told");
+    assert!(wire.closed, "the peer has the end");
     (ended, mem::take(&mut wire.given))
 }
 
@@ -150,7 +150,7 @@ fn lines(member: &mut Member) -> Vec<String> {
 }
 
 #[test]
-fn a_session_hears_its_peer_and_its_hub() {
+fn receives_lines_of_peer_and_hub() {
     check_session(|hub, wire| {
         let mut bob = join(&hub, "bob");
         let talker = spawn({
@@ -169,7 +169,7 @@ fn a_session_hears_its_peer_and_its_hub() {
         talker.join().unwrap();
         peer.join().unwrap();
         assert_eq!(ended, Ok(LeaveReason::Left));
-        // What it was given is what happened while it was there.
+        // It was given exactly the events during its membership.
         let all = lines(&mut bob);
         let at = |line: &str| all.iter().position(|other| other == line).unwrap();
         let mut expected = "You are alice\nHere now: bob\n".to_owned();
@@ -181,8 +181,8 @@ fn a_session_hears_its_peer_and_its_hub() {
     });
 }
 
-/// The peer says nothing, and ends when it is told to.
-fn is_told_that_the_hub_closes(naming: Naming) {
+/// The peer sends nothing, and ends when its session does.
+fn receives_closing(naming: Naming) {
     check_session(move |hub, wire| {
         let closing = spawn({
             let hub = hub.clone();
@@ -203,12 +203,16 @@ fn is_told_that_the_hub_closes(naming: Naming) {
     });
 }
 
-#[test]
-fn a_session_is_told_that_the_hub_closes() {
-    is_told_that_the_hub_closes(Naming::Given);
-}
+mod closing {
+    use super::*;
 
-#[test]
-fn a_session_without_a_name_is_told_that_the_hub_closes() {
-    is_told_that_the_hub_closes(Naming::Ask);
+    #[test]
+    fn reaches_session_of_member() {
+        receives_closing(Naming::Given);
+    }
+
+    #[test]
+    fn reaches_session_without_name() {
+        receives_closing(Naming::Ask);
+    }
 }

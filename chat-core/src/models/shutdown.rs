@@ -24,7 +24,7 @@ fn wait_for(shutdown: &Shutdown) {
 }
 
 #[test]
-fn wakes_each_session_beside_one_that_ends() {
+fn wakes_session_beside_ending_one() {
     check(3, || {
         let shutdown = Shutdown::new();
         let trigger = spawn({

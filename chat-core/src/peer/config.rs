@@ -34,7 +34,7 @@ pub struct SessionConfig {
     /// does not is disconnected with a notice. Applies to [`Naming::Ask`] only.
     pub name_timeout: Duration,
 
-    /// The rate at which the peer may talk; default `None`, which does not limit it. A peer that is
+    /// The rate at which the peer may send; default `None`, which does not limit it. A peer that is
     /// beyond its rate is not read until it has earned more, so a flood costs only its sender, and
     /// no line is lost.
     pub rate: Option<Rate>,
@@ -48,7 +48,7 @@ pub struct SessionConfig {
     /// `None`.
     pub shared: Option<Arc<SharedLimits>>,
 
-    /// The time for which a session goes on reading, and discards what it reads, after it has
+    /// The time for which a session continues to read, and discards that input, after it has
     /// delivered everything; default 2 s. It ends earlier if the peer closes its side. Closing a
     /// socket with unread input can destroy the last lines on their way to the peer.
     pub linger: Duration,

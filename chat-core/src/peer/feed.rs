@@ -1,4 +1,4 @@
-//! What a transport delivers: a peer's notices, its mail and its cursor in the log, as one stream.
+//! The output of a peer as one stream: its notices, its mail, and the log from its cursor on.
 
 use super::shared::{LastWords, SessionShared};
 use crate::buffer;
@@ -9,7 +9,7 @@ use crate::hub::subscriber::BATCH_BYTES;
 use crate::hub::wait_list::WaitKey;
 use crate::protocol::lines;
 use crate::state::State;
-use crate::state::read::{Amount, Cursor, ReadOutcome};
+use crate::state::read::{Amount, Cursor, Progress, ReadOutcome};
 use crate::types::event::LeaveReason;
 use std::future::poll_fn;
 use std::io;
@@ -81,7 +81,7 @@ impl Feed {
     ///
     /// One call lends everything that the peer has not received yet, up to about 64 KiB. What
     /// `write` did not take comes again, unless it is evicted from the log meanwhile: then whole
-    /// lines are missing, and the peer is told how many. `write` may take fewer bytes than the peer
+    /// lines are missing, and the peer receives their number. `write` may take fewer bytes than the peer
     /// could accept.
     ///
     /// This returns 0 in two cases. If there is nothing to deliver, `write` is not called, and
@@ -141,7 +141,9 @@ impl Feed {
         if let Some(member) = &mut self.member {
             member.reader().take_many(batch);
         }
-        self.shared.add_taken(own.len() + batch.lines().len());
+        // Each item counts: mail has no line, but a peer that takes it makes progress.
+        let taken = own.len() + batch.lines().len() + batch.len();
+        self.shared.add_taken(taken);
         if let Some(reason) = batch.closed() {
             self.finish(reason);
         }
@@ -198,20 +200,20 @@ impl Feed {
         let mut mail = Vec::new();
         let read = self.member.as_mut().and_then(|member| {
             member.reader().with_state(|state, cursor| {
-                if state.has_mail(cursor) {
-                    copy_mail(state, cursor, classic, bytes, &mut mail);
-                }
-                let lines = Amount::Bytes(BATCH_BYTES.saturating_sub(bytes.len()));
+                let has_more_mail =
+                    state.has_mail(cursor) && !copy_mail(state, cursor, classic, bytes, &mut mail);
                 let before = bytes.len();
+                if has_more_mail {
+                    // It comes before the lines.
+                    return ((None, before), Progress::More);
+                }
+                let lines = Amount::Bytes(BATCH_BYTES.saturating_sub(before));
                 let outcome = state.read(cursor, lines, bytes);
                 let progress = outcome.progress();
-                ((outcome, before), progress)
+                ((Some(outcome), before), progress)
             })
         });
-        let (outcome, mail_end) = match read {
-            Some((outcome, mail_end)) => (Some(outcome), mail_end),
-            None => (None, output),
-        };
+        let (outcome, mail_end) = read.unwrap_or((None, output));
         let mut gap = mail_end;
         let missed = outcome.as_ref().map_or(0, |outcome| outcome.missed);
         if missed > 0 && !classic {
@@ -247,7 +249,7 @@ impl Feed {
         };
         let first = outcome.events.start;
         if mail_end < gap && taken <= mail_end {
-            // The gap is not told yet, and may grow: a number is all that is kept of it.
+            // The gap is not delivered yet and may grow, so only its number is kept.
             member.reader().put_back(&outcome, first - outcome.missed);
             return;
         }
@@ -327,26 +329,31 @@ impl Feed {
     }
 }
 
-/// Appends the mail that is due as notices, and where each item ends.
+/// Appends the mail that is due as notices, and where each item ends. Says whether that was all of
+/// it, and not as much as is lent at a time.
 fn copy_mail(
     state: &State,
     cursor: &Cursor,
     classic: bool,
     out: &mut Vec<u8>,
     ends: &mut Vec<usize>,
-) {
+) -> bool {
     let mailbox = cursor.member().and_then(|id| state.mail(id));
     for mail in mailbox.into_iter().flat_map(|all| all.due(cursor.seq)) {
+        if out.len() >= BATCH_BYTES {
+            return false;
+        }
         // The explanation of a removal is a part of the last words.
         if !classic && !mail.is_farewell {
             lines::write_notice(&mail.direct, out);
         }
         ends.push(out.len());
     }
+    true
 }
 
-/// What is lent: the outbox up to `output`, mail up to `mail_end`, the notice of a gap up to `gap`,
-/// then lines of the log.
+/// The bytes that are lent: the outbox up to `output`, mail up to `mail_end`, the notice of a gap up
+/// to `gap`, then lines of the log.
 struct Gathered {
     output: usize,
     /// Where each item of mail ends.

@@ -7,7 +7,7 @@ use std::mem;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// What one peer has used of its rate, and what it has sent beyond that.
+/// The use that one peer has made of its rate, and its input beyond that.
 #[derive(Debug)]
 pub(crate) struct Meter {
     own: Option<RateUsage>,
@@ -23,7 +23,7 @@ struct Held {
     input: Vec<u8>,
     /// Whether it is messages, each with a line end, and not a byte stream.
     texts: bool,
-    /// What is reserved of the shared limits for its first line.
+    /// The share of the shared limits that is reserved for its first line.
     reserved: Option<Reserved>,
 }
 
@@ -115,6 +115,15 @@ impl Meter {
         match &mut self.held {
             Some(held) => (mem::take(&mut held.input), held.texts),
             None => (Vec::new(), false),
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        let reserved = self.held.as_mut().and_then(|held| held.reserved.take());
+        if let (Some(Reserved { bytes, line, .. }), Some(shared)) = (reserved, &self.shared) {
+            shared.give_back(bytes, line);
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
     now.checked_add(wait).unwrap_or_else(|| now + NEVER)
 }
 
-/// How fast peers may talk: [`SessionConfig::rate`](crate::session::SessionConfig::rate) for one
+/// How fast peers may send: [`SessionConfig::rate`](crate::session::SessionConfig::rate) for one
 /// peer, [`SharedLimits`](crate::session::SharedLimits) for all peers of one origin.
 ///
 /// A session does not read from a peer that is beyond its rate, so its input waits in the
@@ -120,7 +120,7 @@ impl RateLimiter {
 
     /// Gives back the one that was taken last, because it was not used.
     pub(crate) fn give_back(&mut self) {
-        self.debt.full_at -= self.quota.period;
+        self.debt.give_back(self.quota.period);
     }
 
     /// Whether nothing is used: a new limiter would be the same.
@@ -148,6 +148,10 @@ impl Debt {
 
     fn add(&mut self, cost: Duration, now: Instant) {
         self.full_at = later(self.full_at.max(now), cost);
+    }
+
+    fn give_back(&mut self, cost: Duration) {
+        self.full_at = self.full_at.checked_sub(cost).unwrap_or(self.full_at);
     }
 }
 
@@ -178,12 +182,25 @@ impl RateUsage {
 
     /// Takes bytes, and a line if they end one.
     pub(crate) fn take(&mut self, bytes: usize, ends_line: bool, now: Instant) {
-        if ends_line {
-            let line = Duration::from_secs(1) / self.rate.lines.get();
-            self.lines.add(line, now);
-        }
-        let bytes = Duration::from_secs_f64(bytes as f64 / f64::from(self.rate.bytes.get()));
+        let (line, bytes) = self.costs(bytes, ends_line);
+        self.lines.add(line, now);
         self.bytes.add(bytes, now);
+    }
+
+    /// Gives back what [`take`](Self::take) took for the same bytes, because it was not used.
+    pub(crate) fn give_back(&mut self, bytes: usize, ends_line: bool) {
+        let (line, bytes) = self.costs(bytes, ends_line);
+        self.lines.give_back(line);
+        self.bytes.give_back(bytes);
+    }
+
+    fn costs(&self, bytes: usize, ends_line: bool) -> (Duration, Duration) {
+        let line = match ends_line {
+            true => Duration::from_secs(1) / self.rate.lines.get(),
+            false => Duration::ZERO,
+        };
+        let bytes = Duration::from_secs_f64(bytes as f64 / f64::from(self.rate.bytes.get()));
+        (line, bytes)
     }
 
     /// Whether nothing is used.

@@ -234,7 +234,7 @@ impl SessionShared {
     }
 
     /// Like [`leave`](Self::leave), with this last notice, unless another reason counts: a peer that
-    /// times out while the hub closes is told that the hub closes.
+    /// times out while the hub closes receives the notice that the hub closes.
     pub(crate) fn leave_with(&self, hub: &Hub, reason: LeaveReason, goodbye: Option<String>) {
         if self.leave(hub, reason) == reason {
             self.lock().last_words().goodbye = goodbye;

@@ -26,7 +26,7 @@ struct Usage {
 }
 
 impl SharedLimits {
-    /// Limits of which nothing is used: the rate at which the peers may talk together, and how
+    /// Limits of which nothing is used: the rate at which the peers may send together, and how
     /// often they may rename themselves together. `None` does not limit.
     pub fn new(rate: Option<Rate>, rename_rate: Option<Quota>) -> Self {
         Self {
@@ -71,6 +71,16 @@ impl SharedLimits {
             ready_at
         });
         own.max(wider)
+    }
+
+    /// Gives back what was reserved, because the session ended before its turn.
+    pub(crate) fn give_back(&self, bytes: usize, ends_line: bool) {
+        if let Some(talk) = &mut self.lock().talk {
+            talk.give_back(bytes, ends_line);
+        }
+        if let Some(wider) = &self.wider {
+            wider.give_back(bytes, ends_line);
+        }
     }
 
     /// Takes one rename.

@@ -12,11 +12,11 @@ use std::time::Duration;
 pub(crate) const ROSTER_NAMES: usize = 50;
 
 pub(crate) const HELP: &str = "\
-/name NEW takes that name
-/who tells who is here
-/quit leaves
-//TEXT says /TEXT
-anything else is said to all";
+/name NEW changes your name
+/who lists the members
+/quit leaves the chat
+//TEXT sends /TEXT
+any other line is sent to all members";
 pub(crate) const GOODBYE: &str = "goodbye";
 pub(crate) const MUTED: &str = "message refused: you are muted";
 

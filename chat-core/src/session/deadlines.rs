@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 /// A deadline that is noticed this late was missed while the process was suspended.
 const MAX_LATENESS: Duration = Duration::from_millis(2);
 
-/// What a session is to do about its deadlines.
+/// The consequence of a check of the deadlines.
 pub(super) enum Verdict {
     Continue,
     /// The member has left, and there are last words to deliver.

@@ -104,7 +104,7 @@ impl Driver {
                 if let Poll::Ready(ended) = ended {
                     self.delivered = true;
                     if let Err(error) = ended {
-                        // What the peer has sent may still be on its way.
+                        // Input of the peer may still be on its way.
                         tracing::debug!(%error, "delivering failed");
                         self.ending = LeaveReason::Lost;
                     }

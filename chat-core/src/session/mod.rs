@@ -108,7 +108,7 @@ use tokio::time::{Instant, sleep_until};
 /// # Errors
 ///
 /// [`JoinError`] if the given name is taken, if the hub is closed, or if
-/// [`SessionConfig::shutdown`] was triggered before. The peer was told the reason. A failure of the
+/// [`SessionConfig::shutdown`] was triggered before. The peer has received the reason. A failure of the
 /// connection is not an error but [`LeaveReason::Lost`].
 ///
 /// # Panics

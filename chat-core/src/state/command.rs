@@ -46,7 +46,7 @@ pub(crate) enum Command<'a> {
     Close,
 }
 
-/// What a command that was carried out gives.
+/// The result of a command that was carried out.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done,
@@ -79,7 +79,7 @@ impl Outcome {
     }
 }
 
-/// Why a command was not carried out. The error enums of the public API say it in their words.
+/// Why a command was not carried out. The public API has an error enum per operation for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     NameTaken,
@@ -153,7 +153,7 @@ impl TextsBuffer {
     }
 }
 
-/// What is put into a mailbox by [`Command::Send`].
+/// The item that [`Command::Send`] puts into a mailbox.
 pub(crate) fn direct(from: Option<(crate::types::ids::MemberId, Name)>, text: &str) -> Direct {
     match from {
         Some((id, name)) => Direct::message(id, name, text),

@@ -1,4 +1,4 @@
-//! The readers' numbers in one place, to see who is behind.
+//! The readers' numbers in one place, to find readers that are behind.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -103,7 +103,7 @@ impl Cursors {
         }
     }
 
-    /// What [`missed`](Self::missed) said has not been told after all.
+    /// Undoes [`missed`](Self::missed) for a gap that was not delivered.
     pub(crate) fn not_missed(&mut self, key: CursorKey, number: u64) {
         for barrier in &mut self.barriers {
             // It may have been set between the two.

@@ -1,10 +1,10 @@
-//! What waits for one member alone, in its place among the events.
+//! Direct messages and notices that wait for one member, each in its place among the events.
 
 use crate::protocol::lines;
 use crate::types::direct::Direct;
 use std::collections::VecDeque;
 
-/// What an item costs beyond its text.
+/// The bytes that an item costs beyond its text.
 const ITEM_BYTES: usize = 32;
 
 /// Direct messages and notices for one member, each after all events before a certain number.

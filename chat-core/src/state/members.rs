@@ -35,12 +35,12 @@ enum SlotState {
     Free,
 }
 
-/// What the hub knows of a member that is here.
+/// A member that has not left.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) name: Name,
     pub(crate) keys: NameKeys,
-    /// Whether the log tells of the member, so that it must tell of its departure.
+    /// Whether an event in the log has shown the member, so that its departure must be announced.
     pub(crate) announced: bool,
     /// The member cannot publish before this time.
     pub(crate) muted_until: Timestamp,
@@ -69,7 +69,7 @@ impl Members {
         }
     }
 
-    /// How many are here.
+    /// The number of members that have not left.
     pub(crate) fn len(&self) -> usize {
         self.here
     }
@@ -118,7 +118,7 @@ impl Members {
         Some(id)
     }
 
-    /// Where the membership ended, and why, of one that has left.
+    /// The number at which the membership of a departed member ended, and the reason.
     pub(crate) fn end(&self, id: SlotId) -> Option<(u64, LeaveReason)> {
         match self.slot(id)?.state {
             SlotState::Left { end, reason } => Some((end, reason)),
@@ -126,7 +126,7 @@ impl Members {
         }
     }
 
-    /// What waits for a member, also for one that has left.
+    /// The mailbox of a member, also of one that has left.
     pub(crate) fn mailbox(&self, id: SlotId) -> Option<&Mailbox> {
         self.slot(id)?.mailbox.as_deref()
     }

@@ -1,8 +1,8 @@
-//! What stands under the hub's lock: log, members, names, cursors. Deterministic: no clock, no
+//! The state under the hub's lock: log, members, names, cursors. Deterministic: no clock, no
 //! waking, no I/O, and nothing that depends on the order of a hash table.
 //!
 //! Every change that members can see is a [`Command`], carried out by [`State::apply`] at a time
-//! that comes with it. Cursors are local to a process: where a reader is changes nothing for others.
+//! that comes with it. Cursors are local to a process: the place of a reader changes nothing for others.
 
 mod announce;
 pub(crate) mod command;
@@ -47,7 +47,7 @@ pub(crate) struct State {
     pub(crate) pacing: usize,
     /// Whether a barrier was reached since this was last asked.
     barrier_reached: bool,
-    /// What closing leaves behind, to be dropped without the lock.
+    /// The names of a closed hub, to be dropped without the lock.
     retired: Option<Names>,
     messages: u64,
     gaps: u64,
@@ -170,7 +170,7 @@ impl State {
         self.append(EventKind::Renamed, Some(id), old.as_str(), name.as_str())?;
         self.members.rename(id, name, keys);
         if let Some(record) = self.members.get_mut(id) {
-            // The log tells of the member now, if it did not before.
+            // The rename shows the member in the log.
             record.announced = true;
         }
         Ok(())
@@ -200,7 +200,7 @@ impl State {
     }
 
     /// Delivers a session's notice to its own member, after all events before number `after`. One
-    /// that finds no room is counted, and the member is told the count.
+    /// that finds no room is counted, and the member receives the count.
     pub(crate) fn notify(&mut self, to: SlotId, text: &str, after: u64) {
         if self.is_closed() || self.members.get(to).is_none() {
             return;
@@ -324,7 +324,7 @@ impl State {
         Some(&self.members.get(id)?.name)
     }
 
-    /// What waits for a member, also for one that has left.
+    /// The mailbox of a member, also of one that has left.
     pub(crate) fn mail(&self, id: SlotId) -> Option<&Mailbox> {
         self.members.mailbox(id)
     }

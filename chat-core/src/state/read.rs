@@ -32,13 +32,15 @@ pub(crate) enum Amount {
     Bytes(usize),
 }
 
-/// What one read gave.
+/// The result of one read.
 #[derive(Debug)]
 pub(crate) struct ReadOutcome {
     /// Events lost before the first one given.
     pub(crate) missed: u64,
     /// The events given.
     pub(crate) events: Range<u64>,
+    /// The low bits of the offset where the first of their lines begins.
+    pub(crate) start: u32,
     /// Set when nothing will come after these.
     pub(crate) closed: Option<LeaveReason>,
     caught_up: bool,
@@ -174,16 +176,16 @@ impl State {
             let offset = self.log.start_of(from);
             self.lag.advance(&mut cursor.place, offset, false);
         }
-        let place = cursor.place;
+        let (place, mut start) = (cursor.place, 0);
         if from < until && !(missed > 0 && amount == Amount::One) {
             let (to, max_bytes) = match amount {
                 Amount::One => (from + 1, usize::MAX),
                 Amount::Bytes(bytes) => (until, bytes),
             };
             let to = to.min(before.max(from));
-            cursor.seq = self.log.read(from, to, max_bytes, out);
-            let offset = self.log.start_of(cursor.seq);
-            self.lag.advance(&mut cursor.place, offset, true);
+            let run = self.log.read(from, to, max_bytes, out);
+            (cursor.seq, start) = (run.to, run.start as u32);
+            self.lag.advance(&mut cursor.place, run.end, true);
         }
         if cursor.seq != started_at {
             self.barrier_reached |= self.cursors.advance(cursor.key, cursor.seq);
@@ -198,6 +200,7 @@ impl State {
         ReadOutcome {
             missed,
             events: from..cursor.seq,
+            start,
             closed: closed.map(|(_, reason)| reason),
             caught_up: caught_up && end.is_none(),
             before: place,
@@ -210,7 +213,7 @@ impl State {
         cursor.seq = seq;
         self.cursors.advance(cursor.key, seq);
         if seq < outcome.events.start {
-            // The gap, too: it was not told, and may grow.
+            // The gap, too: it was not delivered, and may grow.
             self.cursors.not_missed(cursor.key, seq);
             self.gaps -= 1;
             self.missed = self.missed.saturating_sub(outcome.missed);
@@ -244,15 +247,15 @@ impl State {
         Some(mailbox).filter(|mailbox| !mailbox.is_empty())
     }
 
-    /// Appends the index entries, and their bases, of events that a read just gave; see
+    /// Appends the index entries of events that a read just gave; see
     /// [`Log::read_index`](crate::log::Log::read_index).
     pub(crate) fn read_index(
         &self,
         events: Range<u64>,
         entries: &mut Vec<Entry>,
-        bases: &mut Vec<Base>,
-    ) -> u32 {
-        self.log.read_index(events, entries, bases)
+        other_bases: &mut Vec<Base>,
+    ) -> Base {
+        self.log.read_index(events, entries, other_bases)
     }
 
     /// The event that a read just gave, except for its line.

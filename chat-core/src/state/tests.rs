@@ -25,7 +25,7 @@ const NAMES: [&str; 12] = [
     "127.0.0.1:80",
 ];
 
-/// What is done to both states.
+/// An operation on both states.
 #[derive(Clone, Debug)]
 enum Step {
     Join(&'static str),
@@ -175,13 +175,10 @@ impl Scene {
         let mut lines = Vec::new();
         let mut from = held.start;
         while from < held.end {
-            from = state.log.read(from, held.end, usize::MAX, &mut lines);
+            from = state.log.read(from, held.end, usize::MAX, &mut lines).to;
         }
         let (mut entries, mut bases) = (Vec::new(), Vec::new());
-        let start = match held.is_empty() {
-            true => 0,
-            false => state.read_index(held.clone(), &mut entries, &mut bases),
-        };
+        let base = state.read_index(held.clone(), &mut entries, &mut bases);
         let found = NAMES.map(|name| {
             let name = Name::assigned(name).expect("the names are valid");
             state.find(&name, &name.keys())
@@ -192,7 +189,7 @@ impl Scene {
             .map(|(id, _)| (id, state.name(*id), state.left(*id), state.mail(*id)))
             .collect();
         format!(
-            "{held:?} {start} {entries:?} {bases:?} {} {found:?} {members:?} {:?} {:?} {:?} {:?}",
+            "{held:?} {base:?} {entries:?} {bases:?} {} {found:?} {members:?} {:?} {:?} {:?} {:?}",
             String::from_utf8_lossy(&lines),
             state.roster(usize::MAX),
             state.stats(),

@@ -14,7 +14,7 @@
 //!     Ok((transport, Stream::new(peer)))
 //! })
 //! .await;
-//! // In memory, a reset cannot be told from a graceful end.
+//! // In memory, a reset cannot be distinguished from a graceful end.
 //! report.assert_passed_but(&[Check::Reset]);
 //! # }
 //! ```

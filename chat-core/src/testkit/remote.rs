@@ -90,7 +90,7 @@ pub trait Remote: Send + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Breaks the connection so that the hub's end can tell it from a graceful end, as a TCP reset
+    /// Breaks the connection so that the hub's end can distinguish it from a graceful end, as a TCP reset
     /// does, or a WebSocket that ends without a closing handshake.
     ///
     /// # Errors

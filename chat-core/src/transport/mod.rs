@@ -154,9 +154,9 @@ pub trait ReceiveHalf: Send {
 pub trait DeliverHalf: Send {
     /// Takes from the feed what the peer can accept now, and sends it to the peer.
     ///
-    /// What was not taken yet costs nothing. If the peer falls too far behind, it is counted as
-    /// missed and the peer is told the number. So wait for the peer *before* taking, in one of two
-    /// ways:
+    /// Output that was not taken yet costs nothing. If the peer falls too far behind, the output
+    /// counts as missed, and the peer receives the number of its lines. So wait for the peer
+    /// *before* taking, in one of two ways:
     ///
     /// - Wait until the peer can accept a message, then call [`Feed::take`] or
     ///   [`Feed::take_batch`].
@@ -186,10 +186,10 @@ pub trait DeliverHalf: Send {
 
     /// Tells the peer that nothing more will come, and why, after everything was delivered.
     ///
-    /// It is the last call of this half. The other half goes on receiving, and the session discards
+    /// It is the last call of this half. The other half continues to receive, and the session discards
     /// that input, until the peer has ended its side or
-    /// [`SessionConfig::linger`](crate::session::SessionConfig::linger) is over. So a peer that is
-    /// not told costs that time.
+    /// [`SessionConfig::linger`](crate::session::SessionConfig::linger) is over. So a peer that does
+    /// not learn of the end costs that time.
     ///
     /// It is not called if the connection was lost, if the peer stalled, or if the session was
     /// dropped or panicked. A call that takes longer than

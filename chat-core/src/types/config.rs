@@ -25,7 +25,7 @@ pub struct HubConfig {
     /// Bytes of memory for the log: lines, index and times together. Default 8 MiB.
     ///
     /// This bounds the memory of the hub, however many members it has and however slow they are:
-    /// a member that is further behind misses the oldest events and is told how many. The log
+    /// a member that is further behind misses the oldest events and receives their number. The log
     /// takes memory as it fills, so an idle hub needs about 4 KiB.
     ///
     /// A value below what eight lines of the greatest length need is raised to that; one above

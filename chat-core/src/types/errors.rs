@@ -129,7 +129,7 @@ pub enum NotReadByAll {
         /// How many members and subscribers, at least 1.
         readers: usize,
     },
-    /// The hub was closed before all of these events were published.
+    /// The hub was closed before all events before the number were published.
     #[error("the hub is closed")]
     Closed,
 }

@@ -1,4 +1,4 @@
-//! What a hub reports about itself.
+//! Statistics and rosters of a hub.
 
 use super::ids::MemberId;
 use super::name::Name;
@@ -22,7 +22,7 @@ pub struct Stats {
     pub events: u64,
     /// Bytes of their lines.
     pub bytes: u64,
-    /// Gaps that readers have been told of.
+    /// Gaps that readers have received.
     pub gaps: u64,
     /// Events that those gaps hid.
     pub missed: u64,
@@ -32,7 +32,7 @@ pub struct Stats {
     /// A member that never reads counts. A program that only publishes should hold a
     /// [`Publisher`](crate::Publisher), which does not.
     pub behind: u64,
-    /// Readers that have lost events and have not been told yet.
+    /// Readers that have lost events and have not received the gap yet.
     pub overrun: usize,
 }
 
@@ -50,7 +50,7 @@ pub struct Lag {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Roster {
-    /// Where it is true: it includes the effects of all events before, and of none after.
+    /// The position at which it is true: it includes the effects of all events before, and of none after.
     pub position: Position,
     /// How many members there are.
     pub total: usize,

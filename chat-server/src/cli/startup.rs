@@ -47,6 +47,7 @@ pub(crate) fn log(args: &Args, listeners: &TcpListeners, hub: &HubConfig, config
         "started"
     );
     let session = &config.session;
+    let options = args.tcp_options();
     info!(
         max_peers = config.max_peers,
         max_peers_per_address =
@@ -70,6 +71,9 @@ pub(crate) fn log(args: &Args, listeners: &TcpListeners, hub: &HubConfig, config
         log_bytes = hub.log_bytes,
         announce_up_to = or_off(hub.announce_up_to),
         announce_rate = or_off(hub.announce_rate),
+        patience = time(Some(hub.patience).filter(|patience| !patience.is_zero())),
+        keepalive = time(options.keepalive),
+        send_ahead = options.unsent_bytes,
         "limits"
     );
 }

@@ -1,4 +1,4 @@
-//! Where a peer comes from.
+//! The origin of a peer.
 
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv6Addr};

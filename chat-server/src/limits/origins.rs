@@ -1,4 +1,4 @@
-//! What is remembered of the origins.
+//! The limits of origins, which outlive connections.
 
 use super::{Origin, Refusal};
 use chat_core::session::{Quota, Rate, RateLimiter, SharedLimits};

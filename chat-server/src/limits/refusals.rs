@@ -1,11 +1,11 @@
-//! Peers that are being told why they cannot join.
+//! Peers that are being refused, each with a notice of the reason.
 
 use super::Origin;
 use std::collections::HashMap;
 use std::future::Future;
 use tokio::task::{Id, JoinSet};
 
-/// At most so many peers are being refused at a time; further ones are closed without a word.
+/// The most peers that are being refused at a time; further ones are closed without a notice.
 const SLOTS: usize = 64;
 
 /// Of those, for one address or IPv6 /64, for one IPv6 /48, and for this machine, whose peers may be
@@ -14,8 +14,8 @@ const PER_ORIGIN: usize = 4;
 const PER_SITE: usize = 16;
 const LOCAL: usize = 48;
 
-/// The refusals in progress. Each origin has a share of them, so that one that is refused all the
-/// time does not keep others from being told.
+/// The refusals in progress. Each origin has a share of them, so that an origin that is refused all
+/// the time does not keep others from their notices.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     tasks: JoinSet<()>,
@@ -25,7 +25,7 @@ pub(crate) struct Refusals {
 }
 
 impl Refusals {
-    /// Whether a peer of this origin can be told.
+    /// Whether a peer of this origin can be refused with a notice.
     pub(crate) fn has_slot(&self, origin: Option<Origin>) -> bool {
         let used = |origin| self.used.get(&origin).copied().unwrap_or(0);
         let share = match origin {

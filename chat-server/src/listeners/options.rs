@@ -4,7 +4,7 @@ use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::time::Duration;
 
-/// What Linux accepts; a value beyond that would fail for each connection.
+/// The range that Linux accepts; a value beyond it would fail for each connection.
 const MAX_KEEPALIVE: Duration = Duration::from_secs(32_767);
 const MAX_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 

@@ -20,17 +20,19 @@ pub struct ServerConfig {
     pub session: SessionConfig,
 
     /// The most peers at a time, those included that have not joined yet; default 10,000. Further
-    /// peers are told that the server is full.
+    /// peers receive the notice that the server is full.
     pub max_peers: usize,
 
-    /// The most peers at a time from one origin; default 64. Further peers are told so.
+    /// The most peers at a time from one origin; default 64. Further peers receive a
+    /// notice.
     pub max_peers_per_address: usize,
 
     /// How often an origin may connect; default 64 times at once, then once per second. `None` does
-    /// not limit it. A peer that comes too early is told how long to wait.
+    /// not limit it. A peer that connects too early receives a notice that says how long to
+    /// wait.
     pub connect_rate: Option<Quota>,
 
-    /// How fast a peer with an origin may talk; default 5 lines and 16 KiB per second, 20 lines at once.
+    /// How fast a peer with an origin may send; default 5 lines and 16 KiB per second, 20 lines at once.
     /// `None` does not limit it.
     pub rate: Option<Rate>,
 

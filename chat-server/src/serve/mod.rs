@@ -11,7 +11,7 @@ use chat_core::Hub;
 use server::Server;
 use std::future::Future;
 
-/// What became of the peers that were connected when the server shut down.
+/// The outcome of a shutdown for the peers that were connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
@@ -34,7 +34,7 @@ pub struct Drained {
 /// closed by other means, new peers are turned away until `shutdown`.
 ///
 /// A failing connection, session or transport affects its own peer only. When the process runs out of
-/// descriptors, the server pauses and goes on as soon as there are some.
+/// descriptors, the server pauses, and continues as soon as there are some.
 ///
 /// # Cancel safety
 ///

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// The time after which repetitions are summarized.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
-/// How many kinds of event are told apart in a window.
+/// How many kinds of event are counted separately in a window.
 const KINDS: usize = 64;
 
 /// Counts repetitions: the first event of each kind in a window is logged, the others are counted.

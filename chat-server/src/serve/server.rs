@@ -173,7 +173,7 @@ impl Server {
         if self.is_first(what, origin) {
             info!(peer = name.as_str(), reason = reason.as_str(), "refused");
         }
-        // A peer without a slot is disconnected without a word.
+        // A peer without a slot is disconnected without a notice.
         if self.refusals.has_slot(origin) {
             let refusal = session::refuse(&self.hub, name, transport, &reason, &self.remote);
             self.refusals.spawn(origin, refusal);

@@ -63,7 +63,7 @@ mod bad_usage {
 
     #[test]
     fn exits_with_2() {
-        // What each value parser refuses is tested there.
+        // The refusals of each value parser are tested there.
         for flags in [
             &["--nonsense"][..],
             &["extra"],

@@ -135,7 +135,7 @@ mod descriptors {
             "{errors} of {most}:\n{}",
             server.logged()
         );
-        // The others are told as soon as there is a descriptor for each.
+        // The others receive the notice as soon as there is a descriptor for each.
         for mut peer in waiting {
             assert_eq!(peer.line(), FULL);
         }

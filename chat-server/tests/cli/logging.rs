@@ -31,6 +31,24 @@ mod info {
     use super::*;
 
     #[test]
+    fn limits_are_those_in_effect() {
+        let log = log_of(Server::start(&[
+            "--log-bytes=1",
+            "--patience=7ms",
+            "--keepalive=off",
+            "--send-ahead=8KiB",
+        ]));
+        for limit in [
+            "log_bytes=55404",
+            "patience=\"7ms\"",
+            "keepalive=\"off\"",
+            "send_ahead=8192",
+        ] {
+            assert!(log.contains(limit), "{limit}\n{log}");
+        }
+    }
+
+    #[test]
     fn tells_a_servers_life() {
         let mut server = Server::start(&["--max-peers", "2"]);
         let address = server.address();

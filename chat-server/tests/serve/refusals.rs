@@ -1,4 +1,4 @@
-//! Who is told why it cannot join.
+//! Notices to peers that cannot join.
 
 use crate::lab::{SECOND, Server, idle};
 use tokio::time::sleep;

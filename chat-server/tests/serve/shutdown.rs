@@ -1,4 +1,4 @@
-//! What a server does at its end, to its own peers and to those of others.
+//! The shutdown of a server: its own peers, and those of other servers.
 
 use crate::lab::{SECOND, Server, idle};
 use chat_core::{Hub, HubConfig};

@@ -1,4 +1,4 @@
-//! How fast the peers of an origin may talk and rename themselves.
+//! How fast the peers of an origin may send and rename themselves.
 
 use crate::lab::{SECOND, Server, idle};
 use chat_core::EventKind;
@@ -20,7 +20,7 @@ mod lines {
             peer.send(&"line\n".repeat(20)).await;
             idle().await;
             messages += witness.count(EventKind::Message).await;
-            // What was accepted before is used up, and no second has passed since.
+            // The burst is used up, and no second has passed since.
             assert!(messages <= BURST + 40, "{messages} after {round} rounds");
         }
         assert!(messages >= BURST, "{messages}");

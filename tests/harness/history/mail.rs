@@ -18,7 +18,7 @@ pub struct Sent {
 struct SentText {
     to: MemberId,
     text: String,
-    /// What the sender published before and after the text is before and after these numbers.
+    /// Lines that the sender published before and after the text are before and after these numbers.
     after: u64,
     before: u64,
 }

@@ -58,7 +58,7 @@ pub(super) fn is_soft_dotted(c: char) -> bool {
 }
 
 fn check_each(name: &str) -> Result<(), NameError> {
-    // What marks apply to, and whether a dot above it would be its own.
+    // The letter that marks apply to, and whether a dot above it would be its own.
     let (mut letter, mut is_dotted) = (None, false);
     let mut chars = name.chars().peekable();
     while let Some(c) = chars.next() {

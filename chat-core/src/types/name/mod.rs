@@ -229,7 +229,7 @@ impl From<SocketAddr> for Name {
     fn from(addr: SocketAddr) -> Self {
         let name = match addr.ip().to_canonical() {
             ip if ip.is_ipv4() => SocketAddr::new(ip, addr.port()).to_string(),
-            // Unchanged: it may have a scope, which tells two links apart.
+            // Unchanged: it may have a scope, which distinguishes two links.
             _ => addr.to_string(),
         };
         Self(name.into())

@@ -17,7 +17,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use values::{
-    Limit, MAX_LOG, keepalive, listen_address, log_level, number, number_or_off, size, time,
+    Limit, MAX_LOG, count, keepalive, listen_address, log_level, number, number_or_off, size, time,
     timeout,
 };
 
@@ -56,7 +56,7 @@ const MAX_THREADS: u64 = 1024;
 Examples:
   chat-server                               for this machine alone
   chat-server --listen '[::]:8000'          for every network: there are no passwords and no TLS
-  chat-server --names ask                   asks each newcomer for a name
+  chat-server --names ask                   asks each new peer for a name
   nc localhost 8000                         joins, as does: chat-client -n alice
 
 SIGTERM or SIGINT ends the server after all peers have received everything that was published
@@ -78,7 +78,7 @@ pub(crate) struct Args {
     #[arg(long, env = "CHAT_NAMES", value_enum, default_value_t = Names::Address)]
     names: Names,
 
-    /// The book's chat to the byte: no names to choose, no roster, commands, notices or idle timeout
+    /// The book's chat to the byte: no chosen names, roster, commands, notices or idle timeout
     #[arg(long, env = "CHAT_CLASSIC", value_parser = BoolishValueParser::new())]
     classic: bool,
 
@@ -94,17 +94,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", env = "CHAT_MAX_LINE", value_parser = size::<usize>(1, MAX_LINE))]
     max_line: Option<usize>,
 
-    /// Memory for the log of lines; a peer that falls further behind is told how many it missed
+    /// Memory for the log of lines; a peer that falls further behind misses the oldest ones
     #[arg(long, value_name = "SIZE", env = "CHAT_LOG_BYTES", value_parser = size::<usize>(1, MAX_LOG), default_value = "8MiB")]
     log_bytes: usize,
 
     /// Announce arrivals and departures while there are at most N members
-    #[arg(
-        long,
-        value_name = "N",
-        env = "CHAT_ANNOUNCE_UP_TO",
-        default_value_t = 1000
-    )]
+    #[arg(long, value_name = "N", env = "CHAT_ANNOUNCE_UP_TO", value_parser = count, default_value = "1000")]
     announce_up_to: usize,
 
     /// Most arrivals and departures announced per second, or "off" [default: 50, off with --classic]
@@ -142,7 +137,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", env = "CHAT_RENAME_INTERVAL", value_parser = timeout, default_value = "10s")]
     rename_interval: Limit<Duration>,
 
-    /// Disconnect a newcomer that gives no name for this long, with --names ask, or "off"
+    /// Disconnect a new peer that gives no name for this long, with --names ask, or "off"
     #[arg(long, value_name = "TIME", env = "CHAT_NAME_TIMEOUT", value_parser = timeout, default_value = "60s")]
     name_timeout: Limit<Duration>,
 

@@ -274,6 +274,8 @@ mod numbers {
         for (flag, advice) in [
             ("--max-peers=0", "a number above 0"),
             ("--max-peers=-1", "a number above 0"),
+            ("--announce-up-to=off", "a number such as 0 or 1000"),
+            ("--announce-up-to=-1", "a number such as 0 or 1000"),
             ("--threads=0", "a number from 1 to 1024"),
             ("--threads=100000", "a number from 1 to 1024"),
             ("--rate=0", "a number from 1 to 4294967295, or \"off\""),

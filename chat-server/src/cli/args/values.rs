@@ -1,4 +1,4 @@
-//! Values of flags: what is accepted, and what a refusal tells.
+//! Values of flags: the accepted forms and ranges, and the errors that state them.
 
 use crate::cli::logging;
 use bytesize::ByteSize;
@@ -50,6 +50,12 @@ pub(super) fn listen_address(text: &str) -> Result<String, String> {
         }
         Some(_) => Ok(text.into()),
     }
+}
+
+/// A number, which may be 0.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| "write a number such as 0 or 1000".into())
 }
 
 /// A number above 0.

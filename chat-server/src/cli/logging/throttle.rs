@@ -15,7 +15,7 @@ const LINES: u32 = 1000;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// A filter that drops events of level info and above beyond their place's share. A peer cannot cause
-/// more lines, and an operator who asks for debug lines gets all of those.
+/// more lines, and an operator that enables debug lines gets all of those.
 ///
 /// It remembers a few words for each place that logs, so its memory is bounded by the program.
 #[derive(Default)]
@@ -71,7 +71,7 @@ impl Throttle {
     }
 }
 
-/// What a place has logged lately.
+/// The recent log lines of a place.
 struct Window {
     began: Instant,
     lines: u32,
@@ -101,7 +101,7 @@ impl Window {
 
     /// Whether one more line may be logged; counts it if not.
     fn allows(&mut self, now: Instant) -> bool {
-        // One with dropped lines goes on until their summary is logged.
+        // A window with dropped lines lasts until their summary is logged.
         if self.dropped == 0 && self.is_over(now) {
             self.restart(now);
         }

@@ -19,7 +19,7 @@ struct Room {
     members: Vec<Peer>,
 }
 
-/// What a member has received during an attack.
+/// The lines that a member has received during an attack.
 struct Received {
     arrivals: usize,
     departures: usize,
@@ -106,7 +106,7 @@ impl Room {
     }
 }
 
-/// What a limit allows in this time: a burst, and a number in each second that has begun.
+/// The number that a limit allows in this time: a burst, and a number in each second that has begun.
 fn allowed(burst: usize, per_second: usize, time: Duration) -> usize {
     burst + per_second * (time.as_secs() as usize + 1)
 }
