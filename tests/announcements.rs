@@ -224,7 +224,8 @@ mod limit_by_rate {
                     for _ in 0..joins {
                         if scene.join() {
                             // Everything announced up to an arrival is within the rate.
-                            let most = u64::from(rate) * (1000 + elapsed) / 1000;
+                            let each = 1_000_000 / u64::from(rate);
+                            let most = (1_000 + elapsed) * 1_000 / each;
                             assert!(scene.announced <= most, "{} of {most}", scene.announced);
                         }
                     }

@@ -315,7 +315,7 @@ mod stats {
             "{reported:?}"
         );
         assert_adds_up(&slow_record, &hub);
-        // The lag is exact up to a 64th of the log.
+        // The lag is exact up to a 128th of the log.
         publish(&quick, 10);
         let behind = hub.stats().behind;
         let lines = 10 * ("quick: 100 ".len() as u64 + 40);

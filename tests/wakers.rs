@@ -1,7 +1,9 @@
 //! Foreign wakers: one that panics does not keep others from being woken, and one that uses the hub
 //! does not block it.
 
-use chat_core::{Hub, HubConfig, Member, RemovalReason, Start, Timestamp};
+use chat_core::session;
+use chat_core::transport::memory;
+use chat_core::{Hub, HubConfig, Member, Name, RemovalReason, Start, Timestamp};
 use chat_tests::memory::{DEADLINE, hub, join};
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
@@ -10,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use tokio::io::DuplexStream;
 use tokio_stream::Stream;
 
 /// One more than there are wait lists.
@@ -245,9 +248,6 @@ mod use_of_the_hub {
 
     #[test]
     fn is_safe_in_a_session() {
-        use chat_core::session::{self, SessionConfig};
-        use chat_core::transport::memory;
-
         run(2, |waker, hub| {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
@@ -255,9 +255,8 @@ mod use_of_the_hub {
                 .expect("a runtime without I/O can be built");
             let _guard = runtime.enter();
             let (transport, stream) = memory::pair(1024);
-            let name = chat_core::Name::assigned("mem:1").expect("the name is valid");
-            let config = SessionConfig::default();
-            let mut session = Box::pin(session::run(hub, name, transport, &config));
+            let name = Name::assigned("mem:1").expect("the name is valid");
+            let mut session = Box::pin(session::run(hub, name, transport, &Default::default()));
             for _ in 0..2 {
                 let waker = waker();
                 let polled = session.as_mut().poll(&mut Context::from_waker(&waker));
@@ -265,6 +264,36 @@ mod use_of_the_hub {
             }
             drop(session);
             drop(stream);
+        });
+    }
+
+    /// Owns the peer's end of a connection, so its last drop disconnects the peer.
+    struct OwningWaker(#[expect(dead_code, reason = "dropped with the waker")] DuplexStream);
+
+    impl Wake for OwningWaker {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn may_end_the_session() {
+        run(0, |_, hub| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .expect("a runtime without I/O can be built");
+            let _guard = runtime.enter();
+            let (transport, stream) = memory::pair(1024);
+            let name = Name::assigned("mem:1").expect("the name is valid");
+            let mut session = Box::pin(session::run(hub, name, transport, &Default::default()));
+            let mut poll = |waker: Waker| {
+                let polled = session.as_mut().poll(&mut Context::from_waker(&waker));
+                polled.is_ready()
+            };
+            assert!(!poll(Waker::from(Arc::new(OwningWaker(stream)))));
+            // Then the session alone has the waker, and drops it when it gets another one.
+            hub.announce("hi").expect("the hub is open");
+            let ended = poll(Waker::noop().clone()) || poll(Waker::noop().clone());
+            assert!(ended, "the peer is disconnected");
         });
     }
 }

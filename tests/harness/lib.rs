@@ -22,3 +22,17 @@ pub struct CoreReadme;
 #[cfg(doctest)]
 #[doc = include_str!("../../chat-server/README.md")]
 pub struct ServerReadme;
+
+/// A removal cannot claim that the hub is closed:
+///
+/// ```compile_fail,E0599
+/// let reason = chat_core::RemovalReason::Closed;
+/// ```
+///
+/// Only the hub reports that:
+///
+/// ```
+/// let reason = chat_core::LeaveReason::Closed;
+/// ```
+#[cfg(doctest)]
+pub struct RemovalReasons;

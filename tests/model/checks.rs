@@ -80,8 +80,8 @@ impl System {
         let stats = self.hub.stats();
         let oldest = model.position() - stats.events;
         let (tail, head) = (model.offset(oldest), model.offset(model.position()));
-        // The hub counts cursors per zone, a 64th of the log.
-        let zone = self.hub.config().log_bytes as u64 / 64 + 1;
+        // The hub counts cursors per zone, a 128th of the log.
+        let zone = self.hub.config().log_bytes as u64 / 128 + 1;
         let first = model.settings.first;
         let (mut lost, mut surely_lost, mut slowest) = (0, 0, head);
         let mut lags = Vec::new();

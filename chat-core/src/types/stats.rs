@@ -40,7 +40,7 @@ pub struct Stats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lag {
-    /// The member, or `None` for a subscriber or a member that has left.
+    /// The member, or `None` for a subscriber or a member that left before the hub was closed.
     pub member: Option<(MemberId, Name)>,
     /// How many events it has not read, evicted ones included.
     pub behind: u64,
