@@ -154,13 +154,18 @@ impl System {
         };
         let mut removal = Removal::from(reason);
         removal.text = farewell.map(|length| text(0, length, true));
-        let mail = removal.text.clone();
+        // It is cut to the longest text at a character, and left out if nothing remains.
+        let mut mail = removal.text.clone().unwrap_or_default();
+        while mail.len() > self.hub.config().max_text {
+            mail.pop();
+        }
+        let mail = Some(sanitized(&mail)).filter(|text| !text.is_empty());
         let end = self.hub.remove(id, removal)?;
         // Also if the mailbox is full.
         self.slots[index].mail.extend(mail.map(|text| Mail {
             after: end,
             sender: None,
-            text: sanitized(&text),
+            text,
         }));
         Ok(end)
     }
