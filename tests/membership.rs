@@ -382,15 +382,16 @@ mod removal {
         let mut ann = join(&hub, "ann");
         let mut removal = Removal::from(RemovalReason::Kicked);
         removal.text = Some(text.into());
-        hub.remove(ann.id(), removal).unwrap();
-        let first = match ann.try_recv().unwrap() {
+        hub.remove(ann.id(), removal)
+            .expect("the member is present");
+        let first = match ann.try_recv().expect("there is more") {
             Delivery::Direct(direct) => direct.text().to_owned(),
             other => {
                 assert_eq!(other, Delivery::Closed(LeaveReason::Kicked));
                 return None;
             }
         };
-        let end = ann.try_recv().unwrap();
+        let end = ann.try_recv().expect("there is more");
         assert_eq!(end, Delivery::Closed(LeaveReason::Kicked));
         Some(first)
     }
