@@ -119,11 +119,7 @@ impl Subscriber {
     ///
     /// Dropping the future while it waits loses nothing and repeats nothing.
     pub async fn recv_many(&mut self, batch: &mut Batch) -> usize {
-        let items = poll_fn(|cx| self.poll_next_with(cx, |reader| reader.take_many(batch))).await;
-        if items.is_none() {
-            batch.clear();
-        }
-        items.unwrap_or(0)
+        poll_fn(|cx| self.poll_recv_many(cx, batch)).await
     }
 
     /// Fills the batch with what there is now, like [`recv_many`](Self::recv_many). Needs no runtime.
@@ -225,6 +221,18 @@ impl Subscriber {
         let shared = &self.hub.shared;
         let list = list(&self.hub, &self.cursor);
         list.register(&mut self.key, cx.waker(), shared.version(), self.seen)
+    }
+
+    pub(super) fn poll_recv_many(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+    ) -> Poll<usize> {
+        let items = ready!(self.poll_next_with(cx, |reader| reader.take_many(batch)));
+        Poll::Ready(items.unwrap_or_else(|| {
+            batch.clear();
+            0
+        }))
     }
 
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {

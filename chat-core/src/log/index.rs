@@ -125,6 +125,10 @@ impl Times {
     /// The base of the first of these events, of which there is at least one. Appends those of the
     /// others, if they differ.
     pub(crate) fn bases(&self, events: std::ops::Range<u64>, others: &mut Vec<Base>) -> Base {
+        // Nearly always.
+        if let Some(last) = self.bases.back().filter(|last| last.first <= events.start) {
+            return *last;
+        }
         let (first, last) = (self.at(events.start), self.at(events.end - 1));
         others.extend(self.bases.range(first + 1..last + 1));
         self.bases[first]
