@@ -84,7 +84,7 @@ impl Batch {
         Iter {
             batch: self,
             directs: self.directs.iter(),
-            missed: self.missed,
+            in_events: self.directs.is_empty() && self.missed == 0,
             next: 0,
             base: self.base,
             next_base: 0,
@@ -156,7 +156,8 @@ impl<'a> IntoIterator for &'a Batch {
 pub struct Iter<'a> {
     batch: &'a Batch,
     directs: std::slice::Iter<'a, Direct>,
-    missed: u64,
+    /// Whether the items before the events were given.
+    in_events: bool,
     next: usize,
     /// The base of the event before, and the place of the next one.
     base: Base,
@@ -167,13 +168,33 @@ pub struct Iter<'a> {
 }
 
 impl<'a> Iter<'a> {
-    fn event(&mut self, entry: Entry) -> EventRef<'a> {
-        let seq = self.batch.first + self.next as u64;
+    /// The items before the events.
+    #[cold]
+    fn before_events(&mut self) -> Option<DeliveryRef<'a>> {
+        if let Some(direct) = self.directs.next() {
+            return Some(Delivery::Direct(direct));
+        }
+        self.in_events = true;
+        let missed = Some(self.batch.missed).filter(|missed| *missed > 0)?;
+        Some(Delivery::Gap { missed })
+    }
+
+    #[cold]
+    fn find_base(&mut self, seq: u64) {
         while let Some(base) = self.batch.other_bases.get(self.next_base)
             && base.first <= seq
         {
             self.base = *base;
             self.next_base += 1;
+        }
+    }
+
+    // Inlined, because copying an event out of a call costs more than making it.
+    #[inline]
+    fn event(&mut self, entry: Entry) -> EventRef<'a> {
+        let seq = self.batch.first + self.next as u64;
+        if self.next_base < self.batch.other_bases.len() {
+            self.find_base(seq);
         }
         let len = entry.len(self.start);
         let (line, rest) = self.rest.split_at(len);
@@ -195,13 +216,12 @@ impl<'a> Iter<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = DeliveryRef<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(direct) = self.directs.next() {
-            return Some(Delivery::Direct(direct));
-        }
-        if self.missed > 0 {
-            let missed = std::mem::take(&mut self.missed);
-            return Some(Delivery::Gap { missed });
+        if !self.in_events
+            && let Some(item) = self.before_events()
+        {
+            return Some(item);
         }
         if let Some(&entry) = self.batch.entries.get(self.next) {
             return Some(Delivery::Event(self.event(entry)));
@@ -210,8 +230,9 @@ impl<'a> Iterator for Iter<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
+        let gap = !self.in_events && self.batch.missed > 0;
         let left = self.directs.len()
-            + usize::from(self.missed > 0)
+            + usize::from(gap)
             + (self.batch.entries.len() - self.next)
             + usize::from(self.closed.is_some());
         (left, Some(left))
