@@ -35,8 +35,8 @@ pub struct SessionConfig {
     pub name_timeout: Duration,
 
     /// The rate at which the peer may send; default `None`, which does not limit it. A peer that is
-    /// beyond its rate is not read until it has earned more, so a flood costs only its sender, and
-    /// no line is lost.
+    /// beyond its rate is not read until it has earned more, so a flood costs only its sender. No line
+    /// is lost while the connection lasts.
     pub rate: Option<Rate>,
 
     /// How often the peer may rename itself; default `None`, which does not limit it. A rename

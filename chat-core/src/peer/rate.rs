@@ -19,7 +19,7 @@ pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
 /// peer, [`SharedLimits`](crate::session::SharedLimits) for all peers of one origin.
 ///
 /// A session does not read from a peer that is beyond its rate, so its input waits in the
-/// connection and finally at the sender. No line is lost.
+/// connection and finally at the sender. No line is lost while the connection lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rate {
