@@ -16,7 +16,7 @@ pub(crate) mod wait_list;
 pub use handle::Hub;
 
 use crate::state::State;
-use crate::state::command::{Command, Refusal, TextsBuffer};
+use crate::state::command::{Command, Refusal, Texts, TextsBuffer};
 use crate::types::config::HubConfig;
 use crate::types::errors::{
     JoinError, LeaveError, PublishError, PublishManyError, RenameError, SendError,
@@ -26,6 +26,7 @@ use crate::types::ids::{MemberId, SlotId};
 use crate::types::name::Name;
 use crate::types::position::{Position, Start};
 use crate::types::stats::{Lag, Roster, Stats};
+use crate::types::text::sanitize;
 use crate::types::time::Timestamp;
 use join::{JoinOptions, Joined};
 use member::Member;
@@ -129,7 +130,7 @@ impl Hub {
     pub fn publish(&self, id: MemberId, text: &str) -> Result<u64, PublishError> {
         let id = self.shared.slot(id).ok_or(PublishError::NotHere)?;
         let text = self.shared.admit(text)?;
-        let texts = crate::state::command::Texts {
+        let texts = Texts {
             bytes: &text,
             ends: &[text.len()],
         };
@@ -273,7 +274,7 @@ impl Hub {
             end -= 1;
         }
         text.truncate(end);
-        let text = crate::types::text::sanitize(&text);
+        let text = sanitize(&text);
         self.end(
             id,
             reason.into(),

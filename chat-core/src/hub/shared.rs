@@ -10,7 +10,7 @@ use crate::types::errors::{PublishError, PublishManyError};
 use crate::types::event::LeaveReason;
 use crate::types::ids::{HubId, MemberId, SlotId};
 use crate::types::position::Position;
-use crate::types::text::{self, TooLong, sanitize};
+use crate::types::text::{TooLong, admit, check_length, sanitize};
 use crate::types::time::Timestamp;
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -247,7 +247,7 @@ impl Shared {
 
     /// The text as it may be published.
     pub(crate) fn admit<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, TooLong> {
-        text::admit(text, self.config.max_text)
+        admit(text, self.config.max_text)
     }
 
     /// Publishes texts that were admitted, and that are at most one batch.
@@ -270,14 +270,11 @@ impl Shared {
         let failed = |published| move |reason| PublishManyError { published, reason };
         let slot = self.slot(id).ok_or(PublishError::NotHere);
         let slot = slot.map_err(failed(0))?;
-        if let Some(Err(too_long)) = texts
-            .iter()
-            .map(|text| self.admit(text).map(drop))
-            .find(Result::is_err)
-        {
-            return Err(failed(0)(too_long.into()));
-        }
-        let mut numbers: Option<Range<u64>> = None;
+        // All lengths before any text is published; each text is sanitised once, below.
+        let max = self.config.max_text;
+        let fits = texts.iter().try_for_each(|text| check_length(text, max));
+        fits.map_err(|too_long| failed(0)(too_long.into()))?;
+        let mut first = None;
         let (mut buffer, mut published) = (TextsBuffer::default(), 0);
         let mut rest = texts.iter().peekable();
         loop {
@@ -287,8 +284,7 @@ impl Shared {
             let batch = self.publish(slot, &buffer).map_err(failed(published))?;
             published += buffer.len();
             buffer.clear();
-            let first = numbers.map_or(batch.start, |numbers| numbers.start);
-            numbers = Some(first..batch.end);
+            let first = *first.get_or_insert(batch.start);
             if rest.peek().is_none() {
                 return Ok(first..batch.end);
             }

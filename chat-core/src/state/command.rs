@@ -2,7 +2,7 @@
 
 use crate::types::direct::Direct;
 use crate::types::event::LeaveReason;
-use crate::types::ids::SlotId;
+use crate::types::ids::{MemberId, SlotId};
 use crate::types::name::{Name, NameKeys};
 use crate::types::time::Timestamp;
 use std::ops::Range;
@@ -154,7 +154,7 @@ impl TextsBuffer {
 }
 
 /// The item that [`Command::Send`] puts into a mailbox.
-pub(crate) fn direct(from: Option<(crate::types::ids::MemberId, Name)>, text: &str) -> Direct {
+pub(crate) fn direct(from: Option<(MemberId, Name)>, text: &str) -> Direct {
     match from {
         Some((id, name)) => Direct::message(id, name, text),
         None => Direct::notice(text),

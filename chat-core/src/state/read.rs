@@ -5,7 +5,7 @@ use super::cursors::CursorKey;
 use super::mailbox::Mailbox;
 use crate::log::index::{Base, Entry};
 use crate::log::lag::Place;
-use crate::types::event::{Event, LeaveReason};
+use crate::types::event::{Event, EventKind, LeaveReason};
 use crate::types::ids::{MaybeSlot, MemberId, SlotId};
 use crate::types::position::{Resumed, Start};
 use std::ops::Range;
@@ -111,8 +111,6 @@ impl State {
     }
 
     fn last_is_arrival_of(&self, id: SlotId) -> bool {
-        use crate::types::event::EventKind;
-
         let held = self.log.held();
         !held.is_empty() && {
             let last = self.log.entry(held.end - 1);

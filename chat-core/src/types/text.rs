@@ -18,9 +18,15 @@ pub(crate) struct TooLong {
 /// The limit applies to the text as it came: refusing a long text does not read it, and characters
 /// that would be removed count.
 pub(crate) fn admit(text: &str, max: usize) -> Result<Cow<'_, str>, TooLong> {
+    check_length(text, max)?;
+    Ok(sanitize(text))
+}
+
+/// The check of [`admit`] alone.
+pub(crate) fn check_length(text: &str, max: usize) -> Result<(), TooLong> {
     match text.len() {
         len if len > max => Err(TooLong { len, max }),
-        _ => Ok(sanitize(text)),
+        _ => Ok(()),
     }
 }
 
