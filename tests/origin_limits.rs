@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use chat_core::session::{Quota, Rate, RateLimiter, SessionConfig, SharedLimits};
-use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
+use chat_core::transport::{DeliverHalf, Inbox, ReceiveHalf, Received, Transport};
 use chat_core::{Delivery, EventKind, Hub, HubConfig, LeaveReason, Member, Name, RemovalReason};
-use chat_tests::memory::{CAPACITY, Peer, join, run_until_idle, spawn};
+use chat_tests::memory::{CAPACITY, DiscardingWriter, Peer, join, run_until_idle, spawn};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io;
@@ -236,7 +236,7 @@ mod talking {
 
     impl Transport for Pieces {
         fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
-            (self, Box::new(Nowhere))
+            (self, Box::new(DiscardingWriter))
         }
     }
 
@@ -251,20 +251,6 @@ mod talking {
                 0 => Received::End,
                 _ => Received::More,
             })
-        }
-    }
-
-    struct Nowhere;
-
-    #[async_trait]
-    impl DeliverHalf for Nowhere {
-        async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
-            feed.take();
-            Ok(())
-        }
-
-        async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
-            Ok(())
         }
     }
 

@@ -4,11 +4,11 @@
 use async_trait::async_trait;
 use chat_core::session::{Rate, SessionConfig};
 use chat_core::transport::{
-    DeliverHalf, Feed, Inbox, IoTransport, ReceiveHalf, Received, Transport, memory,
+    DeliverHalf, Inbox, IoTransport, ReceiveHalf, Received, Transport, memory,
 };
 use chat_core::{Delivery, EventKind, Hub, HubConfig, LeaveReason, Member, RemovalReason};
 use chat_server::{Incoming, Listener, ServerConfig, serve};
-use chat_tests::memory::{CAPACITY, Peer, join, run_until_idle, spawn};
+use chat_tests::memory::{CAPACITY, DiscardingWriter, Peer, join, run_until_idle, spawn};
 use proptest::prelude::*;
 use std::io;
 use std::net::IpAddr;
@@ -217,21 +217,6 @@ mod departure {
                 inbox.text(&message);
             }
             Ok(Received::End)
-        }
-    }
-
-    /// A delivering half that discards everything.
-    struct DiscardingWriter;
-
-    #[async_trait]
-    impl DeliverHalf for DiscardingWriter {
-        async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
-            feed.take();
-            Ok(())
-        }
-
-        async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
-            Ok(())
         }
     }
 

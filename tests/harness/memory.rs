@@ -1,12 +1,14 @@
 //! Peers in memory: the session runs as a task, and the test sends and receives lines.
 
 use crate::within;
+use async_trait::async_trait;
 use chat_core::session::{self, Naming, SessionConfig};
-use chat_core::transport::{Transport, memory};
+use chat_core::transport::{DeliverHalf, Feed, Transport, memory};
 use chat_core::{
     Hub, HubConfig, JoinError, JoinOptions, LeaveReason, Member, Name, Position, Roster,
 };
 use std::collections::VecDeque;
+use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
@@ -66,6 +68,22 @@ pub fn join_with_roster(hub: &Hub, name: &str) -> (Member, Roster) {
 pub fn rename(member: &Member, name: &str) {
     let renamed = member.hub().rename(member.id(), chosen(name));
     renamed.expect("the member is present and the name is free");
+}
+
+/// The delivering half of a transport, which discards everything.
+#[derive(Debug)]
+pub struct DiscardingWriter;
+
+#[async_trait]
+impl DeliverHalf for DiscardingWriter {
+    async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
+        feed.take();
+        Ok(())
+    }
+
+    async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The peer of a session over [`memory::pair`]. Every wait has a deadline that fails the test.
