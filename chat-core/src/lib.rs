@@ -49,6 +49,7 @@ mod log;
 #[cfg(test)]
 #[cfg(chat_loom)]
 mod models;
+mod panics;
 mod peer;
 mod protocol;
 pub mod session;

@@ -3,6 +3,7 @@
 mod barrier;
 pub(crate) mod batch;
 mod clock;
+pub(crate) mod dispatch;
 pub(crate) mod handle;
 pub(crate) mod join;
 pub(crate) mod member;

@@ -26,15 +26,20 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let reason = match std::thread::panicking() {
-            true => LeaveReason::Panicked,
-            false => LeaveReason::Left,
-        };
+        let reason = reason_of_drop();
         let shared = &self.hub.shared;
         let now = shared.now();
         let mail = shared.change(|state| state.release(self.slot, reason, now));
         // Not under the lock.
         drop(mail);
+    }
+}
+
+/// Why a member leaves whose handle is dropped.
+pub(crate) fn reason_of_drop() -> LeaveReason {
+    match std::thread::panicking() {
+        true => LeaveReason::Panicked,
+        false => LeaveReason::Left,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The shared part of a hub's handles: the state behind its lock, and the wait lists.
 
 use super::clock::Clock;
+use super::dispatch::Dispatchers;
 use super::wait_list::{WaitKey, WaitList};
 use crate::state::State;
 use crate::state::command::{Command, Outcome, Refusal, TextsBuffer};
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     /// Changes whenever a reader may find something new.
     version: AtomicU64,
     readers: [WaitList; WAIT_LISTS],
+    pub(crate) dispatchers: Dispatchers,
     /// Changes when a reader that sessions wait for has moved on, or is waited for no longer.
     pub(super) room: AtomicU64,
     pub(super) pacing: WaitList,
@@ -71,6 +73,7 @@ impl Shared {
             clock: Clock::new(),
             version: AtomicU64::new(0),
             readers: Default::default(),
+            dispatchers: Dispatchers::default(),
             room: AtomicU64::new(0),
             pacing: WaitList::default(),
             barriers: AtomicU64::new(0),
@@ -147,6 +150,7 @@ impl Shared {
 
     fn wake(&self, news: &News) {
         if news.events || news.closes {
+            self.dispatchers.idle.wake_all();
             for list in &self.readers[..news.lists] {
                 list.wake_all();
             }
@@ -190,6 +194,7 @@ impl Shared {
         if silently {
             self.version.fetch_add(1, SeqCst);
             self.list(id.index).wake_all();
+            self.dispatchers.return_to_owner(id.index);
         }
         result
     }

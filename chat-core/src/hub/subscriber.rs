@@ -223,6 +223,20 @@ impl Subscriber {
         list.register(&mut self.key, cx.waker(), shared.version(), self.seen)
     }
 
+    /// The hub's version at which it had read everything, if that is still the hub's version: then
+    /// a read would give nothing.
+    pub(crate) fn idle_at(&self) -> Option<u64> {
+        let version = self.hub.shared.version().load(SeqCst);
+        (self.seen == version).then_some(version)
+    }
+
+    /// The cursor, for a dispatcher that reads in its place. The reader must be idle, and reads
+    /// anew afterwards.
+    pub(crate) fn cursor_to_park(&mut self) -> &mut Cursor {
+        self.seen = NOT_SEEN;
+        &mut self.cursor
+    }
+
     pub(super) fn poll_recv_many(
         &mut self,
         cx: &mut Context<'_>,

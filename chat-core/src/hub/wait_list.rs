@@ -5,10 +5,10 @@
 //! version again; a publisher changes the version and then checks for registered wakers. So one of
 //! the two sees the other.
 
+use crate::panics::contain;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use std::mem;
 use std::num::NonZeroU64;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::Waker;
@@ -143,9 +143,7 @@ impl WaitList {
             mem::replace(&mut list.wakers, spare)
         };
         for waker in wakers.drain(..) {
-            if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-                tracing::error!("a waker panicked");
-            }
+            contain("a waker", || waker.wake());
         }
         let mut list = self.lock();
         if list.spare.capacity() < wakers.capacity() {

@@ -108,6 +108,12 @@ impl LagTracker {
         }
     }
 
+    /// The cursor's next event was evicted while it was on its way to the reader.
+    pub(crate) fn overrun(&mut self, place: &mut Place) {
+        self.count_out(*place);
+        *place = Place::OVERRUN;
+    }
+
     /// The cursor is back at this offset, as what it read could not be passed on; `before` is
     /// where it was counted before it read. Its credit is what it was then, unless it has moved.
     /// Without an offset its next event was evicted, so it is overrun.

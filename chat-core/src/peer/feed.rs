@@ -4,6 +4,7 @@ use super::shared::{LastWords, SessionShared};
 use crate::buffer;
 use crate::hub::Hub;
 use crate::hub::batch::Batch;
+use crate::hub::dispatch::{Owner, ParkingPlace};
 use crate::hub::member::Member;
 use crate::hub::subscriber::BATCH_BYTES;
 use crate::hub::wait_list::WaitKey;
@@ -11,7 +12,6 @@ use crate::protocol::lines;
 use crate::state::State;
 use crate::state::read::{Amount, Cursor, Progress, ReadOutcome};
 use crate::types::event::LeaveReason;
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -51,11 +51,7 @@ impl Feed {
     }
 
     /// Waits until there may be something to take. Gives `false` at the end.
-    pub(crate) async fn ready(&mut self) -> bool {
-        poll_fn(|cx| self.poll_ready(cx)).await
-    }
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.take_update();
         if self.output {
             return Poll::Ready(true);
@@ -74,6 +70,53 @@ impl Feed {
             self.finish(LeaveReason::Closed);
         }
         Poll::Ready(self.member.is_some() || self.output)
+    }
+
+    /// The hub's version at which there is nothing to take, as long as nothing happens but events.
+    pub(crate) fn idle_at(&mut self) -> Option<u64> {
+        self.take_update();
+        match &mut self.member {
+            Some(member) if !self.output && !self.ended => member.reader().idle_at(),
+            _ => None,
+        }
+    }
+
+    /// Where its session parks, if that runs in a runtime.
+    pub(crate) fn parking_place(&self) -> Option<ParkingPlace> {
+        let slot = self.member.as_ref()?.id().slot;
+        self.hub.shared.dispatchers.place(slot.index)
+    }
+
+    /// The cursor, while there is nothing else to take.
+    pub(crate) fn cursor_to_park(&mut self) -> &mut Cursor {
+        let member = self.member.as_mut();
+        member
+            .expect("only a member has everything")
+            .reader()
+            .cursor_to_park()
+    }
+
+    pub(crate) fn owner(&self) -> Arc<dyn Owner> {
+        self.shared.clone()
+    }
+
+    /// The peer has taken so many bytes.
+    pub(crate) fn add_taken(&self, bytes: usize) {
+        self.shared.add_taken(bytes);
+    }
+
+    /// The peer has taken so many bytes of these lines, but not all. Keeps the rest of a line of
+    /// which it took a part, which may be evicted before it takes the rest. Returns the number of
+    /// lines that it took something of.
+    pub(crate) fn take_lines(&mut self, lines: &[u8], taken: usize) -> u64 {
+        let whole = memchr::memchr_iter(b'\n', &lines[..taken]).count() as u64;
+        if taken == 0 || lines[taken - 1] == b'\n' {
+            return whole;
+        }
+        let end = memchr::memchr(b'\n', &lines[taken..]);
+        let end = taken + end.expect("the log gives whole lines");
+        self.keep_rest(&lines[taken..=end]);
+        whole + 1
     }
 
     /// Lends what is to be delivered, whole lines except perhaps for the rest of one, to `write`,
@@ -255,16 +298,9 @@ impl Feed {
         }
         let (lines, in_lines) = (&bytes[gap..], taken.saturating_sub(gap));
         if in_lines < lines.len() {
-            let whole = memchr::memchr_iter(b'\n', &lines[..in_lines]).count() as u64;
-            let cut = in_lines > 0 && lines[in_lines - 1] != b'\n';
-            member
-                .reader()
-                .put_back(&outcome, first + whole + u64::from(cut));
-            if cut {
-                // The line may be evicted from the log before the peer takes the rest of it.
-                let end = memchr::memchr(b'\n', &lines[in_lines..]);
-                let end = in_lines + end.expect("the log gives whole lines");
-                self.keep_rest(&lines[in_lines..=end]);
+            let lines = self.take_lines(lines, in_lines);
+            if let Some(member) = &mut self.member {
+                member.reader().put_back(&outcome, first + lines);
             }
         }
         if (mail_end + 1..gap).contains(&taken) {

@@ -1,6 +1,7 @@
 //! State shared by the two halves of a session.
 
 use crate::hub::Hub;
+use crate::hub::dispatch::Owner;
 use crate::hub::member::Member;
 use crate::protocol::lines;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
@@ -264,6 +265,12 @@ impl SessionShared {
 
     pub(crate) fn taken(&self) -> u64 {
         self.taken.load(Relaxed)
+    }
+}
+
+impl Owner for SessionShared {
+    fn wake(&self) {
+        self.wake_task();
     }
 }
 

@@ -55,6 +55,7 @@
 //! which ends sessions and leaves their hub open.
 
 mod deadlines;
+mod delivery;
 mod driver;
 
 pub use crate::peer::config::{Naming, SessionConfig};
@@ -69,11 +70,12 @@ use crate::peer::inbox::Inbox;
 use crate::peer::meter::Meter;
 use crate::peer::shared::SessionShared;
 use crate::protocol::decoder::LineDecoder;
-use crate::transport::{DeliverHalf, ReceiveHalf, Received, Transport};
+use crate::transport::{ReceiveHalf, Received, Transport};
 use crate::types::errors::JoinError;
 use crate::types::event::LeaveReason;
 use crate::types::name::Name;
 use crate::types::time::Timestamp;
+use delivery::{Delivery, Half};
 use driver::Driver;
 use std::future::poll_fn;
 use std::io;
@@ -198,9 +200,8 @@ impl Start {
             decoder,
             meter,
             discardable,
-            feed,
+            delivery,
             source,
-            sink,
             driver,
             started: _,
         } = &mut *session;
@@ -248,9 +249,10 @@ impl Start {
             let mut delivering = pin!(async {
                 'to_the_end: loop {
                     for _ in 0..YIELD_AFTER {
-                        if !feed.ready().await {
+                        if !delivery.ready().await? {
                             break 'to_the_end;
                         }
+                        let Half { sink, feed, .. } = delivery.half();
                         shared.set_delivering(true);
                         sink.deliver(feed).await?;
                         shared.set_delivering(false);
@@ -258,7 +260,7 @@ impl Start {
                     yield_now().await;
                 }
                 shared.set_delivering(true);
-                sink.close(shared.reason()).await
+                delivery.half().sink.close(shared.reason()).await
             });
             let mut timer = pin!(sleep_until(Instant::now()));
             // Moved in, so that each wake-up follows one pointer, not two.
@@ -281,8 +283,7 @@ impl Start {
 #[repr(C)]
 struct Session {
     shared: Arc<SessionShared>,
-    sink: Box<dyn DeliverHalf>,
-    feed: Feed,
+    delivery: Delivery,
     driver: Driver,
     hub: Hub,
     source: Box<dyn ReceiveHalf>,
@@ -309,18 +310,18 @@ impl Session {
         if let Some(why) = refusal {
             conversation.refuse(&why);
         }
+        let feed = Feed::new(hub.clone(), shared.clone(), config.classic);
         Box::new(Self {
             conversation,
             decoder: LineDecoder::new(hub.config().max_text),
             meter: Meter::new(&config),
             discardable: config.linger_bytes.saturating_add(1),
-            feed: Feed::new(hub.clone(), shared.clone(), config.classic),
+            delivery: Delivery::new(sink, feed, hub.clone(), shared.clone()),
             driver: Driver::new(config, &shared),
             started: hub.shared.now(),
             hub,
             shared,
             source,
-            sink,
         })
     }
 }

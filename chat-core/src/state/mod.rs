@@ -9,6 +9,7 @@ pub(crate) mod command;
 pub(crate) mod cursors;
 pub(crate) mod mailbox;
 pub(crate) mod members;
+pub(crate) mod parked;
 pub(crate) mod read;
 mod report;
 

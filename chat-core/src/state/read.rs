@@ -17,10 +17,10 @@ pub(crate) struct Cursor {
     pub(crate) seq: u64,
     pub(crate) key: CursorKey,
     member: MaybeSlot,
-    place: Place,
+    pub(super) place: Place,
     /// The state's `attention` when the member was last known to be here and to have no mail: as
     /// long as it has not changed, a read need not look at the member's slot.
-    attention: u64,
+    pub(super) attention: u64,
 }
 
 /// How much one read may give.

@@ -1,6 +1,6 @@
 //! A wrapper around the transport under test, which counts and controls the session's calls.
 
-use crate::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
+use crate::transport::{Attempt, DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
 use crate::types::event::LeaveReason;
 use async_trait::async_trait;
 use std::future::poll_fn;
@@ -147,6 +147,17 @@ impl DeliverHalf for ProbedDeliverer {
             polled
         })
         .await
+    }
+
+    fn try_deliver(&mut self, lines: &[u8]) -> io::Result<Attempt> {
+        let attempt = self.deliverer.try_deliver(lines)?;
+        let taken = match attempt {
+            Attempt::Complete => lines.len(),
+            Attempt::Partial(taken) => taken,
+            Attempt::Unsupported => 0,
+        };
+        self.probe.set_taken(self.probe.taken() + taken as u64);
+        Ok(attempt)
     }
 
     async fn close(&mut self, reason: LeaveReason) -> io::Result<()> {

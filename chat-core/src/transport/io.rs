@@ -1,6 +1,6 @@
 //! The adapter for byte streams.
 
-use super::{DeliverHalf, ReceiveHalf, Received, Transport};
+use super::{Attempt, DeliverHalf, ReceiveHalf, Received, Transport};
 use crate::buffer;
 use crate::peer::feed::Feed;
 use crate::peer::inbox::Inbox;
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 
 /// A [`Transport`] of UTF-8 lines over a byte stream: a socket, TLS, a pipe, a serial port.
@@ -102,6 +102,22 @@ impl<W: AsyncWrite + Send + Unpin> DeliverHalf for Writer<W> {
         })
         .await?;
         writer.flush().await
+    }
+
+    fn try_deliver(&mut self, lines: &[u8]) -> io::Result<Attempt> {
+        let writer = self.0.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let mut writer = Pin::new(writer);
+        let mut cx = Context::from_waker(Waker::noop());
+        let taken = match writer.as_mut().poll_write(&mut cx, lines)? {
+            Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(taken) => taken,
+            Poll::Pending => return Ok(Attempt::Partial(0)),
+        };
+        let flushed = writer.poll_flush(&mut cx)?.is_ready();
+        Ok(match flushed && taken == lines.len() {
+            true => Attempt::Complete,
+            false => Attempt::Partial(taken),
+        })
     }
 
     async fn close(&mut self, _: LeaveReason) -> io::Result<()> {

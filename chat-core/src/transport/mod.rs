@@ -70,6 +70,7 @@
 //! | [`split`](Transport::split) | once, when the session's future is first polled | |
 //! | [`receive`](ReceiveHalf::receive) | again and again, also after the member has left: then its input is discarded | after it returned [`Received::End`] or an error |
 //! | [`deliver`](DeliverHalf::deliver) | whenever there may be something to deliver | after it returned an error |
+//! | [`try_deliver`](DeliverHalf::try_deliver) | when there are lines for a peer that has received everything | after it returned [`Attempt::Unsupported`] or an error |
 //! | [`close`](DeliverHalf::close) | once, after everything was delivered | if the connection was lost, if the peer stalled, or if the session was dropped or panicked |
 //!
 //! At the end, the session drops both halves. That must close the connection, whatever was called
@@ -149,6 +150,17 @@ pub trait ReceiveHalf: Send {
     async fn receive(&mut self, inbox: &mut Inbox<'_>) -> std::io::Result<Received>;
 }
 
+/// The result of [`DeliverHalf::try_deliver`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The peer has taken everything, and nothing of it waits in a buffer of the transport.
+    Complete,
+    /// The peer has taken so many bytes, perhaps none, and cannot take more now.
+    Partial(usize),
+    /// The transport does not deliver in this way.
+    Unsupported,
+}
+
 /// The half of a connection that delivers to the peer.
 #[async_trait]
 pub trait DeliverHalf: Send {
@@ -183,6 +195,36 @@ pub trait DeliverHalf: Send {
     ///
     /// Need not be cancel safe: a call is dropped only when the session ends.
     async fn deliver(&mut self, feed: &mut Feed) -> std::io::Result<()>;
+
+    /// Sends lines to the peer as far as that is possible without waiting.
+    ///
+    /// A peer that has received everything needs no task of its own to receive more: one task of the
+    /// hub offers the same bytes to all such peers, by this method. It is optional. Without it, or
+    /// after it returned [`Attempt::Unsupported`], the session's own task calls
+    /// [`deliver`](Self::deliver) for each delivery, which takes up to twice the CPU time when
+    /// messages come one by one.
+    ///
+    /// `lines` is not empty, and holds whole lines, each with `\n` at its end. It must not block and must
+    /// not take long: other peers wait for this call. No waker is registered: after
+    /// [`Attempt::Partial`], the session calls `deliver`, also if there is nothing more to
+    /// deliver, so that it can flush what is still in a buffer of the transport. A transport of
+    /// messages takes all lines or none.
+    ///
+    /// It is never called at the same time as `deliver` or `close`, but perhaps on another thread
+    /// and outside of the session's task.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`deliver`](Self::deliver).
+    ///
+    /// # Panics
+    ///
+    /// A panic, and an attempt that claims more bytes than there are, end the session as a panic of
+    /// `deliver` does, and affect no other.
+    fn try_deliver(&mut self, lines: &[u8]) -> std::io::Result<Attempt> {
+        let _ = lines;
+        Ok(Attempt::Unsupported)
+    }
 
     /// Tells the peer that nothing more will come, and why, after everything was delivered.
     ///

@@ -1,0 +1,224 @@
+//! The task that delivers to the readers of one shard.
+
+use super::Offered;
+use super::shard::{Shard, Taken};
+use crate::buffer;
+use crate::hub::handle::Hub;
+use crate::hub::shared::Shared;
+use crate::hub::subscriber::BATCH_BYTES;
+use crate::hub::wait_list::WaitKey;
+use crate::state::State;
+use crate::state::parked::Due;
+use std::future::poll_fn;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::task::yield_now;
+
+/// How many readers a dispatcher serves before it yields to other tasks.
+const READERS_PER_TURN: usize = 64;
+
+/// The time after which it yields even if it has served fewer.
+const TURN: Duration = Duration::from_millis(1);
+
+/// How many readers it serves between two looks at the clock.
+const READERS_PER_LOOK: usize = 8;
+
+/// Serves the readers of a shard in turn, as long as the hub exists.
+///
+/// Each turn serves some of them with everything that the log has for them by then. So a reader
+/// that waited for its turn receives what was published meanwhile, too.
+pub(super) struct Dispatcher {
+    /// Weak, because parked readers keep their hub, and nothing else of a dispatcher needs it.
+    hub: Weak<Shared>,
+    shard: Arc<Shard>,
+    /// The place where the next turn begins.
+    next: usize,
+    /// How many places have to be looked at, until all readers have what was published by `head`.
+    rest: usize,
+    head: u64,
+    closed: bool,
+    /// Whether the readers of the last turn were given less than there was.
+    is_behind: bool,
+    /// The hub's version at the last turn.
+    seen: u64,
+    /// The readers of one turn.
+    readers: Vec<Taken>,
+    /// Its place among the wakers of dispatchers.
+    key: Option<WaitKey>,
+}
+
+impl Dispatcher {
+    pub(super) fn new(hub: &Hub, shard: Arc<Shard>) -> Self {
+        Self {
+            hub: Arc::downgrade(&hub.shared),
+            shard,
+            next: 0,
+            rest: 0,
+            head: 0,
+            closed: false,
+            is_behind: false,
+            // No version of a hub: there may be something to do.
+            seen: u64::MAX,
+            readers: Vec::new(),
+            key: None,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            // For the turn only: a dispatcher that waits does not keep its hub.
+            let Some(hub) = self.hub.upgrade() else {
+                return;
+            };
+            self.turn(&hub);
+            let idle = self.rest == 0;
+            drop(hub);
+            match idle {
+                true => self.changed().await,
+                false => yield_now().await,
+            }
+        }
+    }
+
+    /// Waits until the hub has changed since the last turn.
+    async fn changed(&mut self) {
+        poll_fn(|cx| {
+            let Some(hub) = self.hub.upgrade() else {
+                return Poll::Ready(());
+            };
+            let idle = &hub.dispatchers.idle;
+            match idle.register(&mut self.key, cx.waker(), hub.version(), self.seen) {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+
+    /// Serves the next readers with what the log has for them.
+    fn turn(&mut self, hub: &Shared) {
+        if self.rest == 0 && !self.has_changed(hub) {
+            return;
+        }
+        let from = self.next;
+        let looked_at = self
+            .shard
+            .take_out(from, READERS_PER_TURN, self.rest, &mut self.readers);
+        let served = self.serve(hub);
+        let places = looked_at.all.max(1);
+        let looked = match self.readers.get(served) {
+            Some(next) => (next.at + places - from) % places,
+            None => looked_at.looked,
+        };
+        self.next = (from + looked) % places;
+        // What did not fit into this turn is for another round.
+        self.rest = match self.is_behind {
+            true => usize::MAX,
+            false => self.rest.min(looked_at.all) - looked,
+        };
+        self.shard.put_back(&mut self.readers);
+    }
+
+    /// Whether there is something new for the readers, when all of them have been served.
+    fn has_changed(&mut self, hub: &Shared) -> bool {
+        self.note(&hub.lock(), hub)
+    }
+
+    /// Notes what there is to be read. If it is more than before, all readers have to be served
+    /// again.
+    fn note(&mut self, state: &State, hub: &Shared) -> bool {
+        // Loaded under the lock, so whatever changes it comes after this.
+        self.seen = hub.version().load(SeqCst);
+        let now = (state.position().number, state.is_closed());
+        let changed = (self.head, self.closed) != now;
+        if changed {
+            (self.head, self.closed) = now;
+            self.rest = usize::MAX;
+        }
+        changed
+    }
+
+    /// Delivers to the readers that were taken out. Returns how many of them were served before the
+    /// turn was over.
+    fn serve(&mut self, hub: &Shared) -> usize {
+        buffer::lend_for_writing(|bytes| {
+            let to = self.read(hub, bytes);
+            let started = Instant::now();
+            let mut served = 0;
+            for readers in self.readers.chunks_mut(READERS_PER_LOOK) {
+                if served > 0 && started.elapsed() > TURN {
+                    break;
+                }
+                served += readers.len();
+                readers.iter_mut().for_each(|taken| taken.offer(bytes, to));
+            }
+            self.commit(hub);
+            served
+        })
+    }
+
+    /// Copies the lines that the readers need, and returns the number after the last one.
+    fn read(&mut self, hub: &Shared, bytes: &mut Vec<u8>) -> u64 {
+        let state = hub.lock();
+        self.note(&state, hub);
+        let mut first = self.head;
+        for taken in &mut self.readers {
+            let cursor = taken.reader.cursor();
+            taken.from = cursor.seq;
+            match state.due(cursor) {
+                Due::Lines => first = first.min(cursor.seq),
+                Due::Nothing => {}
+                Due::Owner => taken.to_owner = true,
+            }
+        }
+        let run = state.read_run(first, BATCH_BYTES, bytes);
+        for taken in &mut self.readers {
+            let within = !taken.to_owner && taken.from < run.to;
+            taken.start = within.then(|| state.offset_in(&run, taken.from));
+        }
+        self.is_behind = run.to < self.head;
+        run.to
+    }
+
+    /// Moves the cursors behind what was taken.
+    fn commit(&mut self, hub: &Shared) {
+        let mut state = hub.lock();
+        for taken in &mut self.readers {
+            if let Some(to) = taken.to.take() {
+                state.advance(taken.reader.cursor(), to);
+            }
+        }
+        hub.after_read(state);
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        for taken in &mut self.readers {
+            taken.to_owner = true;
+        }
+        self.shard.put_back(&mut self.readers);
+        self.shard.end();
+        if let Some(hub) = self.hub.upgrade() {
+            hub.dispatchers.idle.remove(self.key.take());
+        }
+    }
+}
+
+impl Taken {
+    /// Offers the reader its part of the lines, which end before number `to`.
+    fn offer(&mut self, lines: &[u8], to: u64) {
+        let Some(start) = self.start.take() else {
+            return;
+        };
+        self.to = match self.reader.offer(&lines[start..]) {
+            Offered::All => Some(to),
+            Offered::Some(taken) => {
+                self.to_owner = true;
+                (taken > 0).then_some(self.from + taken)
+            }
+        };
+    }
+}
