@@ -47,6 +47,7 @@ use tokio_stream::Stream;
 /// # }
 /// ```
 #[derive(Debug)]
+#[repr(C)]
 pub struct Member {
     // Dropped first: the slot is released when nothing reads for it any more.
     reader: Subscriber,

@@ -44,11 +44,12 @@ const NOT_SEEN: u64 = u64::MAX;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
+#[repr(C)]
 pub struct Subscriber {
-    hub: Hub,
     cursor: Cursor,
     /// The hub's version when there was last nothing to read, or [`NOT_SEEN`].
     seen: u64,
+    hub: Hub,
     /// Its place in a wait list.
     key: Option<WaitKey>,
     ended: bool,

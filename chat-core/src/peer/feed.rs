@@ -22,13 +22,15 @@ use std::task::{Context, Poll};
 /// [`take`](Self::take) or [`take_batch`](Self::take_batch), or by lending the bytes to a write that
 /// does not wait, by [`lend`](Self::lend). What it does not take stays in the hub's log and costs
 /// nothing.
+// The fields that each offer uses come first, as in `Half`, which it is a part of.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Feed {
+    member: Option<Member>,
     hub: Hub,
     shared: Arc<SessionShared>,
     /// Whether notices, also of gaps, are left out.
     classic: bool,
-    member: Option<Member>,
     /// Whether the outbox has something.
     output: bool,
     /// Set with the last of it.

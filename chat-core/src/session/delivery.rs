@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll};
 
-/// The connection to a peer, and what it is to be given.
+/// The connection to a peer, and what it is to be given. The fields that each offer uses come first.
+#[repr(C)]
 pub(super) struct Half {
     pub(super) sink: Box<dyn DeliverHalf>,
     pub(super) feed: Feed,
@@ -58,10 +59,8 @@ impl ParkedReader for Half {
             attempt
         }));
         let taken = match attempt {
-            Ok(Ok(Attempt::Complete)) => {
-                self.feed.add_taken(lines.len());
-                return Offered::All;
-            }
+            // Nothing waits for the progress of a peer that keeps up.
+            Ok(Ok(Attempt::Complete)) => return Offered::All,
             Ok(Ok(Attempt::Partial(taken))) => {
                 self.left = Left::Deliver;
                 taken

@@ -108,6 +108,7 @@ impl Transport for ProbedTransport {
             Box::new(ProbedDeliverer {
                 deliverer,
                 probe: self.probe,
+                complete: 0,
             }),
         )
     }
@@ -132,17 +133,19 @@ impl ReceiveHalf for ProbedReceiver {
 struct ProbedDeliverer {
     deliverer: Box<dyn DeliverHalf>,
     probe: Arc<Probe>,
+    /// Bytes of complete attempts, which the session does not count.
+    complete: u64,
 }
 
 #[async_trait]
 impl DeliverHalf for ProbedDeliverer {
     async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
-        let meter = feed.meter();
+        let (meter, complete) = (feed.meter(), self.complete);
         let mut takes = 0;
         let mut call = self.deliverer.deliver(feed);
         poll_fn(|cx| {
             let polled = self.probe.poll(call.as_mut(), cx);
-            takes += u64::from(self.probe.set_taken(meter.taken()));
+            takes += u64::from(self.probe.set_taken(complete + meter.taken()));
             self.probe.max_takes.fetch_max(takes, Relaxed);
             polled
         })
@@ -156,7 +159,11 @@ impl DeliverHalf for ProbedDeliverer {
             Attempt::Partial(taken) => taken,
             Attempt::Unsupported => 0,
         };
-        self.probe.set_taken(self.probe.taken() + taken as u64);
+        self.probe.taken.fetch_add(taken as u64, Relaxed);
+        self.probe.polls_without_progress.store(0, Relaxed);
+        if attempt == Attempt::Complete {
+            self.complete += taken as u64;
+        }
         Ok(attempt)
     }
 

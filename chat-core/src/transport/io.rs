@@ -21,7 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHa
 pub struct IoTransport<R, W> {
     reader: R,
     writer: W,
+    try_write: Option<TryWrite<W>>,
 }
+
+/// A write that does not wait; see [`IoTransport::with_try_write`].
+type TryWrite<W> = fn(&W, &[u8]) -> io::Result<usize>;
 
 /// The [`IoTransport`] of one stream, as [`IoTransport::new`] returns it.
 pub type StreamTransport<T> = IoTransport<ReadHalf<T>, WriteHalf<T>>;
@@ -30,7 +34,7 @@ impl<T: AsyncRead + AsyncWrite + Send + 'static> StreamTransport<T> {
     /// A transport over one stream, which it splits by [`tokio::io::split`].
     pub fn new(stream: T) -> Self {
         let (reader, writer) = tokio::io::split(stream);
-        Self { reader, writer }
+        Self::from_halves(reader, writer)
     }
 }
 
@@ -38,7 +42,22 @@ impl<R, W> IoTransport<R, W> {
     /// A transport over a reader and a writer: two pipes, or a stream that has a cheaper way to
     /// split, such as `TcpStream::into_split`.
     pub fn from_halves(reader: R, writer: W) -> Self {
-        Self { reader, writer }
+        Self {
+            reader,
+            writer,
+            try_write: None,
+        }
+    }
+
+    /// Sets a write for a writer that has a cheaper way to write without waiting than
+    /// [`poll_write`](AsyncWrite::poll_write), which is used otherwise.
+    ///
+    /// It writes to the peer, not to a buffer that has to be flushed, and returns the number of bytes
+    /// that it wrote. If it can write nothing now, it returns
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
+    pub fn with_try_write(mut self, try_write: fn(&W, &[u8]) -> io::Result<usize>) -> Self {
+        self.try_write = Some(try_write);
+        self
     }
 }
 
@@ -50,7 +69,10 @@ where
     fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
         (
             Box::new(Reader(self.reader)),
-            Box::new(Writer(Some(self.writer))),
+            Box::new(Writer {
+                writer: Some(self.writer),
+                try_write: self.try_write,
+            }),
         )
     }
 }
@@ -76,13 +98,35 @@ impl<R: AsyncRead + Send + Unpin> ReceiveHalf for Reader<R> {
     }
 }
 
-/// `None` after it was closed: a pipe is closed only by dropping it.
-struct Writer<W>(Option<W>);
+struct Writer<W> {
+    /// `None` after it was closed: a pipe is closed only by dropping it.
+    writer: Option<W>,
+    try_write: Option<TryWrite<W>>,
+}
+
+impl<W: AsyncWrite + Unpin> Writer<W> {
+    /// Writes and flushes as far as that is possible without waiting. A waker is not needed: the
+    /// session calls `deliver` next.
+    fn poll_once(writer: &mut W, lines: &[u8]) -> io::Result<Attempt> {
+        let mut writer = Pin::new(writer);
+        let mut cx = Context::from_waker(Waker::noop());
+        let taken = match writer.as_mut().poll_write(&mut cx, lines)? {
+            Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(taken) => taken,
+            Poll::Pending => return Ok(Attempt::Partial(0)),
+        };
+        let flushed = writer.poll_flush(&mut cx)?.is_ready();
+        Ok(match flushed && taken == lines.len() {
+            true => Attempt::Complete,
+            false => Attempt::Partial(taken),
+        })
+    }
+}
 
 #[async_trait]
 impl<W: AsyncWrite + Send + Unpin> DeliverHalf for Writer<W> {
     async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
-        let writer = self.0.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let writer = self.writer.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         poll_fn(|cx| {
             let mut full = false;
             let given = feed.lend(|bytes| match Pin::new(&mut *writer).poll_write(cx, bytes) {
@@ -105,26 +149,24 @@ impl<W: AsyncWrite + Send + Unpin> DeliverHalf for Writer<W> {
     }
 
     fn try_deliver(&mut self, lines: &[u8]) -> io::Result<Attempt> {
-        let writer = self.0.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let mut writer = Pin::new(writer);
-        let mut cx = Context::from_waker(Waker::noop());
-        let taken = match writer.as_mut().poll_write(&mut cx, lines)? {
-            Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(taken) => taken,
-            Poll::Pending => return Ok(Attempt::Partial(0)),
+        let writer = self.writer.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let Some(try_write) = self.try_write else {
+            return Self::poll_once(writer, lines);
         };
-        let flushed = writer.poll_flush(&mut cx)?.is_ready();
-        Ok(match flushed && taken == lines.len() {
-            true => Attempt::Complete,
-            false => Attempt::Partial(taken),
-        })
+        match try_write(writer, lines) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(taken) if taken == lines.len() => Ok(Attempt::Complete),
+            Ok(taken) => Ok(Attempt::Partial(taken)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Attempt::Partial(0)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
-        if let Some(writer) = &mut self.0 {
+        if let Some(writer) = &mut self.writer {
             writer.shutdown().await?;
         }
-        self.0 = None;
+        self.writer = None;
         Ok(())
     }
 }
