@@ -51,6 +51,9 @@ impl ParkedReader for Half {
     }
 
     fn offer(&mut self, lines: &[u8]) -> Offered {
+        if let Left::Panic(_) = self.left {
+            return Offered::Some(0);
+        }
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let attempt = self.sink.try_deliver(lines);
             if let Ok(Attempt::Partial(taken)) = attempt {
@@ -80,6 +83,13 @@ impl ParkedReader for Half {
         };
         self.feed.add_taken(taken);
         Offered::Some(self.feed.take_lines(lines, taken))
+    }
+
+    fn prepare(&mut self) {
+        let prepare = AssertUnwindSafe(|| self.sink.prepare());
+        if let Err(panic) = catch_unwind(prepare) {
+            self.left = Left::Panic(panic);
+        }
     }
 
     fn owner(&self) -> Arc<dyn Owner> {

@@ -167,6 +167,10 @@ impl DeliverHalf for ProbedDeliverer {
         Ok(attempt)
     }
 
+    fn prepare(&self) {
+        self.deliverer.prepare();
+    }
+
     async fn close(&mut self, reason: LeaveReason) -> io::Result<()> {
         let mut call = self.deliverer.close(reason);
         poll_fn(|cx| self.probe.poll(call.as_mut(), cx)).await

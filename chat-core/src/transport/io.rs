@@ -55,6 +55,9 @@ impl<R, W> IoTransport<R, W> {
     /// It writes to the peer, not to a buffer that has to be flushed, and returns the number of bytes
     /// that it wrote. If it can write nothing now, it returns
     /// [`WouldBlock`](io::ErrorKind::WouldBlock).
+    ///
+    /// It is also called with no bytes, as a hint that it will be called with some soon; see
+    /// [`DeliverHalf::prepare`]. Then it must not make a system call.
     pub fn with_try_write(mut self, try_write: fn(&W, &[u8]) -> io::Result<usize>) -> Self {
         self.try_write = Some(try_write);
         self
@@ -159,6 +162,13 @@ impl<W: AsyncWrite + Send + Unpin> DeliverHalf for Writer<W> {
             Ok(taken) => Ok(Attempt::Partial(taken)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Attempt::Partial(0)),
             Err(error) => Err(error),
+        }
+    }
+
+    fn prepare(&self) {
+        if let (Some(writer), Some(try_write)) = (&self.writer, self.try_write) {
+            // Writes nothing.
+            let _ = try_write(writer, &[]);
         }
     }
 

@@ -226,6 +226,14 @@ pub trait DeliverHalf: Send {
         Ok(Attempt::Unsupported)
     }
 
+    /// Announces a call of [`try_deliver`](Self::try_deliver), which follows within microseconds.
+    ///
+    /// This is optional and has no effect but on speed. The hub calls it for a few peers before it
+    /// delivers to the first of them, so that a transport can read the memory that it is going to
+    /// need. Then the processor loads that of all these peers at the same time. Later it would wait
+    /// for each of them, because the system call for the peer before has used its caches.
+    fn prepare(&self) {}
+
     /// Tells the peer that nothing more will come, and why, after everything was delivered.
     ///
     /// It is the last call of this half. The other half continues to receive, and the session discards

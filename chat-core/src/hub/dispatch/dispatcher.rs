@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::task::yield_now;
 
 /// How many readers a dispatcher serves before it yields to other tasks.
-const READERS_PER_TURN: usize = 64;
+const READERS_PER_TURN: usize = 128;
 
 /// The time after which it yields even if it has served fewer.
 const TURN: Duration = Duration::from_millis(1);
@@ -152,6 +152,7 @@ impl Dispatcher {
                     break;
                 }
                 served += readers.len();
+                readers.iter_mut().for_each(Taken::prepare);
                 readers.iter_mut().for_each(|taken| taken.offer(bytes, to));
             }
             self.commit(hub);
@@ -208,6 +209,13 @@ impl Drop for Dispatcher {
 }
 
 impl Taken {
+    /// Announces an offer, if there is going to be one.
+    fn prepare(&mut self) {
+        if self.start.is_some() {
+            self.reader.prepare();
+        }
+    }
+
     /// Offers the reader its part of the lines, which end before number `to`.
     fn offer(&mut self, lines: &[u8], to: u64) {
         let Some(start) = self.start.take() else {

@@ -36,6 +36,9 @@ pub(crate) trait ParkedReader: Any + Send {
     /// connection is the owner's.
     fn offer(&mut self, lines: &[u8]) -> Offered;
 
+    /// Announces an offer, so that what it needs can be loaded.
+    fn prepare(&mut self);
+
     /// The owner, to be woken when the reader is returned.
     fn owner(&self) -> Arc<dyn Owner>;
 }
