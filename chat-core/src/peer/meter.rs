@@ -25,6 +25,8 @@ struct Held {
     texts: bool,
     /// The share of the shared limits that is reserved for its first line.
     reserved: Option<Reserved>,
+    /// The reason for which the peer is to be disconnected after this input.
+    disconnect: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +110,26 @@ impl Meter {
         let held = self.held.get_or_insert_default();
         held.input.extend_from_slice(input);
         held.texts = texts;
+    }
+
+    /// Adds to the input that is held that the peer is to be disconnected after it.
+    pub(crate) fn disconnect(&mut self, why: &str) {
+        self.held.get_or_insert_default().disconnect = Some(why.into());
+    }
+
+    /// Whether the peer is to be disconnected after the input that is held.
+    pub(crate) fn disconnects(&self) -> bool {
+        self.held
+            .as_ref()
+            .is_some_and(|held| held.disconnect.is_some())
+    }
+
+    /// Takes the reason for which the peer is to be disconnected, once no input is held.
+    pub(crate) fn take_disconnect(&mut self) -> Option<Box<str>> {
+        match self.holds() {
+            true => None,
+            false => self.held.as_mut()?.disconnect.take(),
+        }
     }
 
     /// Takes out what is held, and whether it is messages.

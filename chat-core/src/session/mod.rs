@@ -228,7 +228,7 @@ impl Start {
                                 Ok(received) => ended = received == Received::End,
                                 Err(error) => {
                                     // The lines before the failure were sent, too.
-                                    inbox.done();
+                                    Box::pin(inbox.fail()).await;
                                     return Err(error);
                                 }
                             }
