@@ -52,9 +52,10 @@ mod tests {
     #[test]
     fn any_rate_is_a_limit() {
         for rate in [1, 3, 999_999, 1_000_001, 3_000_000] {
-            let mut config = HubConfig::default();
-            config.announce_rate = NonZeroU32::new(rate);
-            let mut limit = AnnounceLimit::new(&config);
+            let mut limit = AnnounceLimit::new(&HubConfig {
+                announce_rate: NonZeroU32::new(rate),
+                ..HubConfig::default()
+            });
             for second in [0, 1, 2, 100] {
                 let now = Timestamp::from_millis(1_800_000_000_000 + second * 1000);
                 let mut admitted = 0;
