@@ -5,7 +5,8 @@ use super::meter::Meter;
 use crate::buffer::READ_BYTES;
 use crate::protocol::decoder::{Line, LineDecoder};
 use crate::types::text::sanitize_bytes;
-use tokio::time::{Instant, sleep_until};
+use std::io;
+use tokio::time::Instant;
 
 /// The input of a peer on its way into its session.
 ///
@@ -201,28 +202,40 @@ impl<'a> Inbox<'a> {
     }
 
     /// Handles a failure of the connection. Publishes the whole lines that were received before it,
-    /// as the rate allows.
-    pub(crate) async fn fail(mut self) {
-        loop {
-            self.conversation.publish();
-            if !self.has_all()
-                && let Some(earned) = self.waits()
-            {
-                sleep_until(earned).await;
+    /// or keeps the error for the end of the input that is held.
+    ///
+    /// # Errors
+    ///
+    /// The failure, if no input is held.
+    pub(crate) fn fail(&mut self, error: io::Error) -> io::Result<()> {
+        match self.meter.as_mut().filter(|meter| meter.holds()) {
+            Some(meter) => {
+                meter.fail(error);
+                Ok(())
             }
-            if !self.resume() {
-                return;
+            None => {
+                self.conversation.publish();
+                Err(error)
             }
         }
     }
 
     /// Handles the end of input.
-    pub(crate) fn end(self) {
+    ///
+    /// # Errors
+    ///
+    /// The failure of the connection, if that ended the input.
+    pub(crate) fn end(self) -> io::Result<()> {
         let conversation = self.conversation;
+        if let Some(error) = self.meter.as_mut().and_then(|meter| meter.take_failure()) {
+            conversation.publish();
+            return Err(error);
+        }
         if !conversation.is_over() {
             self.decoder.finish(|line| handle_line(conversation, line));
             conversation.end_of_input();
         }
+        Ok(())
     }
 }
 

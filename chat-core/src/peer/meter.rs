@@ -3,8 +3,8 @@
 use super::config::SessionConfig;
 use super::rate::RateUsage;
 use super::shared_limits::SharedLimits;
-use std::mem;
 use std::sync::Arc;
+use std::{io, mem};
 use tokio::time::Instant;
 
 /// The use that one peer has made of its rate, and its input beyond that.
@@ -27,6 +27,8 @@ struct Held {
     reserved: Option<Reserved>,
     /// The reason for which the peer is to be disconnected after this input.
     disconnect: Option<Box<str>>,
+    /// The failure of the connection that ended this input.
+    failure: Option<io::Error>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +132,15 @@ impl Meter {
             true => None,
             false => self.held.as_mut()?.disconnect.take(),
         }
+    }
+
+    /// Adds to the input that is held that the connection failed after it.
+    pub(crate) fn fail(&mut self, error: io::Error) {
+        self.held.get_or_insert_default().failure = Some(error);
+    }
+
+    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
+        self.held.as_mut()?.failure.take()
     }
 
     /// Takes out what is held, and whether it is messages.

@@ -227,9 +227,8 @@ impl Start {
                             match source.receive(&mut inbox).await {
                                 Ok(received) => ended = received == Received::End,
                                 Err(error) => {
-                                    // The lines before the failure were sent, too.
-                                    Box::pin(inbox.fail()).await;
-                                    return Err(error);
+                                    inbox.fail(error)?;
+                                    ended = true;
                                 }
                             }
                         }
@@ -237,8 +236,7 @@ impl Start {
                             return io::Result::Ok(());
                         }
                         if ended && inbox.has_all() {
-                            inbox.end();
-                            return Ok(());
+                            return inbox.end();
                         }
                         inbox.done();
                     }
