@@ -271,7 +271,7 @@ mod talking {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn unused_limits_are_full_again() {
+    async fn limits_are_unused_again_later() {
         let hub = Hub::new(HubConfig::default());
         let limits = one_rate();
         assert!(limits.is_unused(Instant::now()));
