@@ -12,9 +12,9 @@ fn events(hub: &Hub) -> Vec<Value> {
     let mut log = hub.subscribe(Start::Last(100));
     let mut events = Vec::new();
     while let Ok(Delivery::Event(event)) = log.try_recv() {
-        let mut json = to_value(&event).unwrap();
-        let fields = json.as_object_mut().unwrap();
-        let time = fields.remove("time").unwrap();
+        let mut json = to_value(&event).expect("an event is serialisable");
+        let fields = json.as_object_mut().expect("an event is an object");
+        let time = fields.remove("time").expect("an event has a time");
         assert_eq!(time, json!(event.time().as_millis()));
         events.push(json);
     }
