@@ -101,9 +101,8 @@ impl ReceiveHalf for Receiver {
                 return Ok(Received::More);
             }
             // One call takes every message that is available, as the session publishes what a call
-            // receives together. An error is left for the next call: it would lose these texts.
-            let next = messages.as_mut().peek().now_or_never();
-            if !matches!(next, Some(Some(Ok(_)))) {
+            // receives together.
+            if messages.as_mut().peek().now_or_never().flatten().is_none() {
                 return Ok(Received::More);
             }
         }

@@ -271,18 +271,18 @@ mod talking {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn unused_limits_are_full_again() {
+    async fn limits_are_unused_again_later() {
         let hub = Hub::new(HubConfig::default());
         let limits = one_rate();
-        assert!(limits.is_full(Instant::now()));
+        assert!(limits.is_unused(Instant::now()));
         let mut peer = Peer::connect_with(&hub, "mem:1", &of_origin(&limits), CAPACITY);
         peer.send(&numbered(0..5)).await;
         run_until_idle().await;
-        assert!(!limits.is_full(Instant::now()));
+        assert!(!limits.is_unused(Instant::now()));
         sleep(SECOND - SECOND / 100).await;
-        assert!(!limits.is_full(Instant::now()));
+        assert!(!limits.is_unused(Instant::now()));
         sleep(SECOND / 100).await;
-        assert!(limits.is_full(Instant::now()));
+        assert!(limits.is_unused(Instant::now()));
     }
 }
 
@@ -300,8 +300,8 @@ mod limiter {
         assert_eq!(connects.try_take(start + SECOND / 4), Err(SECOND * 3 / 4));
         assert_eq!(connects.try_take(start + SECOND), Ok(()));
         assert_eq!(connects.try_take(start + SECOND), Err(SECOND));
-        assert!(!connects.is_full(start + 64 * SECOND));
-        assert!(connects.is_full(start + 65 * SECOND));
+        assert!(!connects.is_unused(start + 64 * SECOND));
+        assert!(connects.is_unused(start + 65 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,13 +1,13 @@
 //! `Hub::read_by_all`: waits for exactly the readers that have not read all events before a number.
 
-use chat_core::{Delivery, Hub, HubConfig, NotReadByAll, Position, RemovalReason, Start};
+use chat_core::{Delivery, Hub, HubConfig, Position, ReadByAllError, RemovalReason, Start};
 use chat_tests::memory::{hub, join};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-type Result = std::result::Result<(), NotReadByAll>;
+type Result = std::result::Result<(), ReadByAllError>;
 
 #[derive(Default)]
 struct Flag(AtomicBool);
@@ -212,7 +212,7 @@ mod overrun {
         wait.assert_waits();
         publish(&hub, 5_000);
         assert!(matches!(cid.try_recv(), Ok(Delivery::Gap { .. })));
-        wait.assert_ends(Err(NotReadByAll::Missed { readers: 3 }));
+        wait.assert_ends(Err(ReadByAllError::Missed { readers: 3 }));
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod overrun {
                 while reader.try_recv().is_ok() {}
             }
         }
-        wait.assert_ends(Err(NotReadByAll::Missed { readers: 1 }));
+        wait.assert_ends(Err(ReadByAllError::Missed { readers: 1 }));
     }
 }
 
@@ -256,7 +256,7 @@ mod close {
         let _ann = join(&hub, "ann");
         let mut wait = Wait::new(&hub, hub.position().number + 1);
         hub.close();
-        wait.assert_ends(Err(NotReadByAll::Closed));
+        wait.assert_ends(Err(ReadByAllError::Closed));
     }
 
     /// The result does not depend on how soon the readers are at their end.
@@ -268,8 +268,8 @@ mod close {
         let mut wait = Wait::new(&hub, number + 1);
         hub.close();
         while ann.try_recv().is_ok() {}
-        wait.assert_ends(Err(NotReadByAll::Closed));
-        for (number, result) in [(number, Ok(())), (u64::MAX, Err(NotReadByAll::Closed))] {
+        wait.assert_ends(Err(ReadByAllError::Closed));
+        for (number, result) in [(number, Ok(())), (u64::MAX, Err(ReadByAllError::Closed))] {
             let read = chat_tests::poll_once(hub.read_by_all(number));
             assert_eq!(read, Poll::Ready(result));
         }

@@ -84,7 +84,7 @@ mod peer {
             peer.send_line(&format!("/name {name}")).await;
             assert!(peer.line().await.starts_with("* name refused: "));
         }
-        assert!(address.is_full(Instant::now()) && network.is_full(Instant::now()));
+        assert!(address.is_unused(Instant::now()) && network.is_unused(Instant::now()));
         for (from, to) in [("mem:1", "a"), ("a", "b"), ("b", "c")] {
             rename(&mut peer, from, to).await;
         }
@@ -144,7 +144,7 @@ mod origin {
             assert_eq!(two.disconnect().await, LeaveReason::Left);
             let mut again = greeted(&hub, "mem:3", &config()).await;
             expect_wait(&mut again, "10s").await;
-            assert!(!limits.is_full(Instant::now()));
+            assert!(!limits.is_unused(Instant::now()));
             advance(10 * SECOND).await;
             rename(&mut again, "mem:3", "d").await;
         }
@@ -169,6 +169,6 @@ mod origin {
         }
         advance(SECOND).await;
         expect_wait(&mut peer, "7s").await;
-        assert!(network.is_full(Instant::now() + 27 * SECOND));
+        assert!(network.is_unused(Instant::now() + 27 * SECOND));
     }
 }

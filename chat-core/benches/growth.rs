@@ -260,20 +260,12 @@ fn waiting(sheet: &mut Sheet) {
     wait(&mut members, &waker);
     for _ in 0..rounds {
         waking += spent(|| writer.publish(TEXT));
-        taking += spent(|| {
-            members
-                .iter_mut()
-                .map(Member::try_recv)
-                .all(|line| line.is_ok())
-        });
+        taking += spent(|| members.iter_mut().all(|member| member.try_recv().is_ok()));
         registering += spent(|| wait(&mut members, &waker));
     }
     let operations = rounds * size;
-    assert_eq!(
-        woken.0.load(SeqCst),
-        operations,
-        "each line wakes each member"
-    );
+    let woken = woken.0.load(SeqCst);
+    assert_eq!(woken, operations, "each line wakes each member");
     sheet.each("publish, all wait, per member", waking, operations);
     sheet.each("try_recv, each", taking, operations);
     sheet.each("wait, each", registering, operations);

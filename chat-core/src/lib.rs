@@ -69,7 +69,7 @@ pub use hub::subscriber::{Subscriber, TryRecvError};
 pub use types::config::HubConfig;
 pub use types::direct::Direct;
 pub use types::errors::{
-    JoinError, LeaveError, NotReadByAll, PublishError, PublishManyError, RenameError, SendError,
+    JoinError, LeaveError, PublishError, PublishManyError, ReadByAllError, RenameError, SendError,
 };
 pub use types::event::{
     Delivery, DeliveryRef, Event, EventKind, EventRef, LeaveReason, Removal, RemovalReason,

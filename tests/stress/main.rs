@@ -6,7 +6,7 @@
 mod members;
 mod read_by_all;
 
-use chat_core::{EventKind, Hub, HubConfig, JoinError, LeaveReason, Name, NotReadByAll, Start};
+use chat_core::{EventKind, Hub, HubConfig, JoinError, LeaveReason, Name, ReadByAllError, Start};
 use chat_tests::history::{History, Record};
 use chat_tests::memory::{DEADLINE, hub_starting_at, join, join_with_limit, join_with_roster};
 use chat_tests::within;
@@ -90,7 +90,7 @@ async fn run_all(hub: &Hub, close_after: u64) -> RunResult {
     let removed = within(DEADLINE, "closing", removed).await;
     for (number, result) in within(DEADLINE, "reading", waits.join_all()).await {
         let reached = number <= hub.position().number;
-        assert_eq!(reached, result != Err(NotReadByAll::Closed), "{result:?}");
+        assert_eq!(reached, result != Err(ReadByAllError::Closed), "{result:?}");
     }
     let (observed, removed) = (observed.expect("no panic"), removed.expect("no panic"));
     let kinds = observed.events().map(|event| event.kind()).collect();

@@ -1,6 +1,6 @@
 //! Waits for all readers, while these read, leave and join on several threads.
 
-use chat_core::{Batch, Hub, HubConfig, Member, NotReadByAll};
+use chat_core::{Batch, Hub, HubConfig, Member, ReadByAllError};
 use chat_tests::memory::{DEADLINE, join};
 use chat_tests::within;
 use tokio::task::{JoinSet, yield_now};
@@ -26,9 +26,9 @@ async fn wait(hub: Hub, ahead: u64) -> u64 {
     for successes in 0.. {
         let number = hub.position().number + ahead;
         match hub.read_by_all(number).await {
-            Ok(()) | Err(NotReadByAll::Missed { .. }) => {}
+            Ok(()) | Err(ReadByAllError::Missed { .. }) => {}
             Err(ended) => {
-                assert_eq!(ended, NotReadByAll::Closed);
+                assert_eq!(ended, ReadByAllError::Closed);
                 assert!(hub.is_closed());
                 return successes;
             }

@@ -45,6 +45,23 @@ fn commands_flag_sends_commands() {
 }
 
 #[test]
+fn commands_flag_holds_after_name() {
+    let server = Server::new();
+    let mut client = server.client(&["--commands", "--name", "alice"]);
+    client.input("/who\n//x\n");
+    client.end_input();
+    let mut peer = server.greet();
+    peer.expect("/name alice\n");
+    peer.send("bob is now alice\n");
+    assert_eq!(peer.rest(), "/who\n//x\n");
+    peer.send("* here now: alice\nalice: /x\n");
+    peer.hang_up();
+    client
+        .end()
+        .cleanly_with("You are bob\nbob is now alice\n* here now: alice\nalice: /x\n");
+}
+
+#[test]
 fn unknown_command_exits_3() {
     let server = Server::new();
     let mut client = server.client(&["--commands", "--send-only"]);

@@ -5,6 +5,7 @@ use super::meter::Meter;
 use crate::buffer::READ_BYTES;
 use crate::protocol::decoder::{Line, LineDecoder};
 use crate::types::text::sanitize_bytes;
+use std::io;
 use tokio::time::Instant;
 
 /// The input of a peer on its way into its session.
@@ -57,7 +58,7 @@ impl<'a> Inbox<'a> {
     ///
     /// A peer that speaks HTTP or TLS is disconnected before anything of it is published.
     pub fn bytes(&mut self, piece: &[u8]) {
-        if !self.discards(piece.len()) && !self.conversation.is_tls(piece) {
+        if !self.ignores(piece.len()) && !self.conversation.is_tls(piece) {
             self.ration(piece, false);
         }
     }
@@ -65,7 +66,7 @@ impl<'a> Inbox<'a> {
     /// Takes one whole message, of a transport whose messages have ends of their own. It is one
     /// line, which can be empty, or several if it has line ends in it.
     pub fn text(&mut self, message: &str) {
-        if self.discards(message.len()) {
+        if self.ignores(message.len()) {
             return;
         }
         let message = message.strip_suffix('\n').unwrap_or(message);
@@ -79,6 +80,15 @@ impl<'a> Inbox<'a> {
         {
             self.conversation.handle_text(line.as_bytes());
         }
+    }
+
+    /// Whether input comes after the end of the session, or after that of input which is held.
+    fn ignores(&mut self, bytes: usize) -> bool {
+        self.disconnects() || self.discards(bytes)
+    }
+
+    fn disconnects(&self) -> bool {
+        self.meter.as_ref().is_some_and(|meter| meter.disconnects())
     }
 
     /// Whether input is discarded, because the member has left; then counts it.
@@ -151,26 +161,38 @@ impl<'a> Inbox<'a> {
         if !self.discards(held.len()) {
             self.ration(&held, texts);
         }
+        let why = self
+            .meter
+            .as_mut()
+            .and_then(|meter| meter.take_disconnect());
+        if let Some(why) = why {
+            self.conversation.disconnect(&why);
+        }
         true
     }
 
-    /// After the end of input: whether all of it was handled, so that none is held.
+    /// Whether all input was handled, so that none is held.
     pub(crate) fn has_all(&self) -> bool {
         !self.meter.as_ref().is_some_and(|meter| meter.holds())
     }
 
     /// Rejects a line that the transport found too long, with a notice.
     pub fn reject_line(&mut self) {
-        if !self.conversation.is_over() {
+        if !self.disconnects() && !self.conversation.is_over() {
             self.conversation.reject_line();
         }
     }
 
     /// Disconnects a peer that breaks the transport's own rules. The session publishes the lines
-    /// before, delivers `why` as its last notice, and ends as [`LeaveReason::Misbehaved`](crate::LeaveReason::Misbehaved).
+    /// before, as the peer's rate allows, delivers `why` as its last notice, and ends as
+    /// [`LeaveReason::Misbehaved`](crate::LeaveReason::Misbehaved). It discards later input.
     pub fn disconnect(&mut self, why: &str) {
-        if !self.conversation.is_over() {
-            self.conversation.disconnect(why);
+        if self.disconnects() || self.conversation.is_over() {
+            return;
+        }
+        match self.meter.as_mut().filter(|meter| meter.holds()) {
+            Some(meter) => meter.disconnect(why),
+            None => self.conversation.disconnect(why),
         }
     }
 
@@ -179,13 +201,41 @@ impl<'a> Inbox<'a> {
         self.conversation.publish();
     }
 
+    /// Handles a failure of the connection. Publishes the whole lines that were received before it,
+    /// or keeps the error for the end of the input that is held.
+    ///
+    /// # Errors
+    ///
+    /// The failure, if no input is held.
+    pub(crate) fn fail(&mut self, error: io::Error) -> io::Result<()> {
+        match self.meter.as_mut().filter(|meter| meter.holds()) {
+            Some(meter) => {
+                meter.fail(error);
+                Ok(())
+            }
+            None => {
+                self.conversation.publish();
+                Err(error)
+            }
+        }
+    }
+
     /// Handles the end of input.
-    pub(crate) fn end(self) {
+    ///
+    /// # Errors
+    ///
+    /// The failure of the connection, if that ended the input.
+    pub(crate) fn end(self) -> io::Result<()> {
         let conversation = self.conversation;
+        if let Some(error) = self.meter.as_mut().and_then(|meter| meter.take_failure()) {
+            conversation.publish();
+            return Err(error);
+        }
         if !conversation.is_over() {
             self.decoder.finish(|line| handle_line(conversation, line));
             conversation.end_of_input();
         }
+        Ok(())
     }
 }
 

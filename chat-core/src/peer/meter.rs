@@ -3,8 +3,8 @@
 use super::config::SessionConfig;
 use super::rate::RateUsage;
 use super::shared_limits::SharedLimits;
-use std::mem;
 use std::sync::Arc;
+use std::{io, mem};
 use tokio::time::Instant;
 
 /// The use that one peer has made of its rate, and its input beyond that.
@@ -25,6 +25,10 @@ struct Held {
     texts: bool,
     /// The share of the shared limits that is reserved for its first line.
     reserved: Option<Reserved>,
+    /// The reason for which the peer is to be disconnected after this input.
+    disconnect: Option<Box<str>>,
+    /// The failure of the connection that ended this input.
+    failure: Option<io::Error>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +112,35 @@ impl Meter {
         let held = self.held.get_or_insert_default();
         held.input.extend_from_slice(input);
         held.texts = texts;
+    }
+
+    /// Adds to the input that is held that the peer is to be disconnected after it.
+    pub(crate) fn disconnect(&mut self, why: &str) {
+        self.held.get_or_insert_default().disconnect = Some(why.into());
+    }
+
+    /// Whether the peer is to be disconnected after the input that is held.
+    pub(crate) fn disconnects(&self) -> bool {
+        self.held
+            .as_ref()
+            .is_some_and(|held| held.disconnect.is_some())
+    }
+
+    /// Takes the reason for which the peer is to be disconnected, once no input is held.
+    pub(crate) fn take_disconnect(&mut self) -> Option<Box<str>> {
+        match self.holds() {
+            true => None,
+            false => self.held.as_mut()?.disconnect.take(),
+        }
+    }
+
+    /// Adds to the input that is held that the connection failed after it.
+    pub(crate) fn fail(&mut self, error: io::Error) {
+        self.held.get_or_insert_default().failure = Some(error);
+    }
+
+    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
+        self.held.as_mut()?.failure.take()
     }
 
     /// Takes out what is held, and whether it is messages.

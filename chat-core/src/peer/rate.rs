@@ -124,34 +124,34 @@ impl RateLimiter {
     }
 
     /// Whether nothing is used: a new limiter would be the same.
-    pub fn is_full(&self, now: Instant) -> bool {
-        self.debt.full_at <= now
+    pub fn is_unused(&self, now: Instant) -> bool {
+        self.debt.earned_at <= now
     }
 }
 
 /// The time at which everything that was taken is earned again.
 #[derive(Clone, Copy, Debug)]
 struct Debt {
-    full_at: Instant,
+    earned_at: Instant,
 }
 
 impl Debt {
     fn new() -> Self {
-        let full_at = Instant::now();
-        Self { full_at }
+        let earned_at = Instant::now();
+        Self { earned_at }
     }
 
     /// The time from which more may be taken, if debts up to `ahead` are tolerated before.
     fn ready_at(self, ahead: Duration) -> Option<Instant> {
-        self.full_at.checked_sub(ahead)
+        self.earned_at.checked_sub(ahead)
     }
 
     fn add(&mut self, cost: Duration, now: Instant) {
-        self.full_at = later(self.full_at.max(now), cost);
+        self.earned_at = later(self.earned_at.max(now), cost);
     }
 
     fn give_back(&mut self, cost: Duration) {
-        self.full_at = self.full_at.checked_sub(cost).unwrap_or(self.full_at);
+        self.earned_at = self.earned_at.checked_sub(cost).unwrap_or(self.earned_at);
     }
 }
 
@@ -204,7 +204,7 @@ impl RateUsage {
     }
 
     /// Whether nothing is used.
-    pub(crate) fn is_full(&self, now: Instant) -> bool {
-        self.lines.full_at.max(self.bytes.full_at) <= now
+    pub(crate) fn is_unused(&self, now: Instant) -> bool {
+        self.lines.earned_at.max(self.bytes.earned_at) <= now
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// They apply in addition to each peer's own limits, and outlive the connections: an origin that
 /// reconnects finds its limits as it left them. Give the same `Arc` to all sessions of the origin,
 /// in [`SessionConfig::shared`](crate::session::SessionConfig::shared), and keep it at least until
-/// [`is_full`](Self::is_full).
+/// [`is_unused`](Self::is_unused).
 #[derive(Debug)]
 pub struct SharedLimits {
     /// Held for a few additions.
@@ -49,10 +49,10 @@ impl SharedLimits {
 
     /// Whether nothing of these limits is used: new ones would be the same, so the origin can be
     /// forgotten if it has no session. Those of a wider origin are not looked at.
-    pub fn is_full(&self, now: Instant) -> bool {
+    pub fn is_unused(&self, now: Instant) -> bool {
         let usage = self.lock();
-        usage.talk.as_ref().is_none_or(|talk| talk.is_full(now))
-            && usage.renames.as_ref().is_none_or(|all| all.is_full(now))
+        usage.talk.as_ref().is_none_or(|talk| talk.is_unused(now))
+            && usage.renames.as_ref().is_none_or(|all| all.is_unused(now))
     }
 
     pub(crate) fn limits_talk(&self) -> bool {

@@ -228,9 +228,8 @@ impl Start {
                             match source.receive(&mut inbox).await {
                                 Ok(received) => ended = received == Received::End,
                                 Err(error) => {
-                                    // The lines before the failure were sent, too.
-                                    inbox.done();
-                                    return Err(error);
+                                    inbox.fail(error)?;
+                                    ended = true;
                                 }
                             }
                         }
@@ -238,8 +237,7 @@ impl Start {
                             return io::Result::Ok(());
                         }
                         if ended && inbox.has_all() {
-                            inbox.end();
-                            return Ok(());
+                            return inbox.end();
                         }
                         inbox.done();
                     }

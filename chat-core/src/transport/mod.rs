@@ -140,9 +140,12 @@ pub trait ReceiveHalf: Send {
     ///
     /// # Errors
     ///
-    /// An error means that the connection broke. The session ends at once, with
-    /// [`LeaveReason::Lost`], and delivers nothing more. Whole lines that the same call put into the
-    /// inbox are published first. A graceful end is not an error but [`Received::End`].
+    /// An error means that the connection broke. The session first publishes the whole lines that
+    /// the peer has sent, including those of the same call. Lines beyond the peer's rate wait until
+    /// the rate allows them, as before [`Received::End`]; if delivering fails, too, for at most
+    /// [`SessionConfig::linger`](crate::session::SessionConfig::linger). Then the session ends with
+    /// [`LeaveReason::Lost`] and delivers nothing more. A graceful end is not an error but
+    /// [`Received::End`].
     ///
     /// # Cancel safety
     ///
@@ -188,8 +191,9 @@ pub trait DeliverHalf: Send {
     ///
     /// An error means that the connection broke. Nothing more is delivered, and
     /// [`close`](Self::close) is not called. Input that the peer sent before is still published: the
-    /// session ends when [`ReceiveHalf::receive`] has returned its end or an error, at the latest
-    /// after [`SessionConfig::linger`](crate::session::SessionConfig::linger).
+    /// session ends when [`ReceiveHalf::receive`] has returned its end or an error and that input is
+    /// published, at the latest after
+    /// [`SessionConfig::linger`](crate::session::SessionConfig::linger).
     ///
     /// # Cancel safety
     ///

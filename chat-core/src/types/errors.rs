@@ -119,10 +119,10 @@ pub enum SendError {
     Closed,
 }
 
-/// Why [`Hub::read_by_all`](crate::Hub::read_by_all) ended without success.
+/// Why [`Hub::read_by_all`](crate::Hub::read_by_all) failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum NotReadByAll {
+pub enum ReadByAllError {
     /// Every reader is past the number now, but some were overrun and missed an event before it.
     #[error("{readers} readers missed events")]
     Missed {

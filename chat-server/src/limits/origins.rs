@@ -43,16 +43,16 @@ pub(crate) fn times(quota: Quota, factor: NonZeroU32) -> Quota {
 
 /// The peers of each origin, and how much each origin has used of its limits.
 ///
-/// An origin is forgotten when it has no peer and its limits are full, because a new entry would be
-/// the same. At most [`REMEMBERED`] origins without a peer are kept. Beyond that, those whose limits are full
-/// soonest are forgotten early, and find full limits when they return. So the table is bounded by that
-/// number and the number of peers, and an attacker with more networks gains little.
+/// An origin is forgotten when it has no peer and its limits are unused, because a new entry would be
+/// the same. At most [`REMEMBERED`] origins without a peer are kept. Beyond that, those whose limits are
+/// unused soonest are forgotten early, and find unused limits when they return. So the table is bounded
+/// by that number and the number of peers, and an attacker with more networks gains little.
 #[derive(Debug)]
 pub(crate) struct Origins {
     limits: OriginLimits,
     wider_limits: OriginLimits,
     entries: HashMap<Origin, Entry>,
-    /// Origins without a peer, by the time at which their limits are full.
+    /// Origins without a peer, by the time at which their limits are unused.
     idle: BTreeSet<(Instant, Origin)>,
     sessions: HashMap<Id, Origin>,
 }
@@ -90,16 +90,16 @@ impl Entry {
         connects.try_take(now).map_err(Refusal::TooFast)
     }
 
-    fn is_full(&self, now: Instant) -> bool {
+    fn is_unused(&self, now: Instant) -> bool {
         let connects = self.connects.as_ref();
-        connects.is_none_or(|connects| connects.is_full(now)) && self.shared.is_full(now)
+        connects.is_none_or(|connects| connects.is_unused(now)) && self.shared.is_unused(now)
     }
 
-    /// A time at which the limits are full, and not long after they are.
-    fn full_at(&self, now: Instant) -> Instant {
+    /// A time at which the limits are unused, and not long after they are.
+    fn unused_at(&self, now: Instant) -> Instant {
         const LONGEST: Duration = Duration::from_secs(365 * 86_400);
         let mut wait = Duration::ZERO;
-        while !self.is_full(now + wait) && wait < LONGEST {
+        while !self.is_unused(now + wait) && wait < LONGEST {
             wait = (wait * 2).max(Duration::from_secs(1));
         }
         now + wait
@@ -173,10 +173,10 @@ impl Origins {
         self.forget(now);
     }
 
-    /// Forgets origins whose limits are full, and those that are too many.
+    /// Forgets origins whose limits are unused, and those that are too many.
     pub(crate) fn forget(&mut self, now: Instant) {
-        while let Some(&(full_at, origin)) = self.idle.first()
-            && (full_at <= now || self.idle.len() > REMEMBERED)
+        while let Some(&(unused_at, origin)) = self.idle.first()
+            && (unused_at <= now || self.idle.len() > REMEMBERED)
         {
             self.idle.pop_first();
             self.entries.remove(&origin);
@@ -223,13 +223,13 @@ impl Origins {
             if is_idle == entry.idle.is_some() {
                 continue;
             }
-            let full_at = is_idle.then(|| entry.full_at(now));
-            let before = std::mem::replace(&mut entry.idle, full_at);
+            let unused_at = is_idle.then(|| entry.unused_at(now));
+            let before = std::mem::replace(&mut entry.idle, unused_at);
             if let Some(before) = before {
                 self.idle.remove(&(before, origin));
             }
-            if let Some(full_at) = full_at {
-                self.idle.insert((full_at, origin));
+            if let Some(unused_at) = unused_at {
+                self.idle.insert((unused_at, origin));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod connecting;
 mod lab;
+mod log;
 mod names;
 mod refusals;
 mod shutdown;

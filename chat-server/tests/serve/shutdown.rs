@@ -99,4 +99,14 @@ mod drain {
         idle().await;
         assert_eq!(counts(server.shut_down().await), (0, 0));
     }
+
+    /// The server learns of the shutdown and of the peer's end at once, in either order.
+    #[tokio::test(start_paused = true)]
+    async fn peer_ended_meanwhile_is_not_counted() {
+        for _ in 0..32 {
+            let mut server = Server::start(|config| config.grace = Duration::MAX);
+            drop(server.join("127.0.0.1").await);
+            assert_eq!(counts(server.shut_down().await), (0, 0));
+        }
+    }
 }

@@ -151,7 +151,7 @@ mod memory {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn origin_with_full_limits_is_forgotten() {
+    async fn origin_with_unused_limits_is_forgotten() {
         let mut table = Table::new(9, three());
         let (here, there) = (origin("192.0.2.1"), origin("2001:db8::1"));
         for origin in [here, there] {
@@ -216,7 +216,7 @@ mod memory {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn soonest_full_is_forgotten_first() {
+    async fn soonest_unused_is_forgotten_first() {
         let mut table = Table::new(9, three());
         let used_up = origin("192.0.2.1");
         for _ in 0..3 {
