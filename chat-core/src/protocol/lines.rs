@@ -11,8 +11,8 @@ use std::time::Duration;
 /// How many names a line has; the rest is a number.
 pub(crate) const ROSTER_NAMES: usize = 50;
 
-/// The bytes of most names, such as addresses, with a separator.
-const NAME_BYTES: usize = 24;
+/// The room that most greetings need. One that grows is copied, and under the hub's lock.
+const GREETING_BYTES: usize = 1024;
 
 pub(crate) const HELP: &str = "\
 /name NEW changes your name
@@ -35,8 +35,7 @@ pub(crate) fn write_notice(text: impl Display, out: &mut Vec<u8>) {
 
 /// The first line to a member, with room for the names of others.
 pub(crate) fn greeting(name: &Name) -> String {
-    // A greeting that grows is copied several times, and under the hub's lock.
-    let mut greeting = String::with_capacity((ROSTER_NAMES + 2) * NAME_BYTES);
+    let mut greeting = String::with_capacity(GREETING_BYTES);
     let _ = writeln!(greeting, "You are {name}");
     greeting
 }

@@ -1,21 +1,16 @@
 //! Listening TCP sockets.
 
-use super::{Incoming, Listener, TcpOptions};
-use chat_core::transport::IoTransport;
+use super::{Incoming, Listener, TcpOptions, TcpTransport};
 use socket2::SockRef;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use thiserror::Error;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 /// Connections that may wait to be accepted; the system may allow fewer.
 const BACKLOG: u32 = 4096;
-
-/// A peer's TCP connection.
-pub type TcpTransport = IoTransport<OwnedReadHalf, OwnedWriteHalf>;
 
 /// Listening TCP sockets as one [`Listener`]. Connections have `TCP_NODELAY` and the options of
 /// [`set_options`](Self::set_options).
@@ -143,9 +138,7 @@ impl Listener for TcpListeners {
 
     async fn accept(&mut self) -> io::Result<Incoming<TcpTransport>> {
         let (stream, address) = self.accept_stream().await?;
-        let (reader, writer) = stream.into_split();
-        let transport = IoTransport::from_halves(reader, writer);
-        Ok(Incoming::new(transport, address.into()).from(address.ip()))
+        Ok(Incoming::new(stream.into(), address.into()).from(address.ip()))
     }
 }
 
