@@ -28,9 +28,8 @@ mod tcp {
         stream.set_nodelay(true)?;
         #[cfg(target_os = "linux")]
         socket2::SockRef::from(&stream).set_tcp_notsent_lowat(16 * 1024)?;
-        let (reader, writer) = stream.into_split();
         let peer = Stream::new(peer).with_reset(|peer| drop(peer.set_zero_linger()));
-        Ok((IoTransport::from_halves(reader, writer), peer))
+        Ok((stream.into(), peer))
     }
 
     async fn assert_passes() -> io::Result<()> {

@@ -1,6 +1,12 @@
 //! Joining with options.
 
+use super::handle::Hub;
 use super::member::Member;
+use super::publisher::Membership;
+use super::subscriber::Subscriber;
+use crate::state::State;
+use crate::state::command::{Command, Refusal};
+use crate::types::errors::JoinError;
 use crate::types::name::Name;
 use crate::types::position::{Resumed, Start};
 use crate::types::stats::Roster;
@@ -38,4 +44,33 @@ pub struct Joined {
     pub roster: Roster,
     /// How the stream relates to the position that [`Start::At`] asked for.
     pub resumed: Resumed,
+}
+
+impl Hub {
+    /// Adds a member, and gives what `see` finds in the state right after the arrival, under the
+    /// hub's lock.
+    pub(crate) fn join_and_see<T>(
+        &self,
+        name: Name,
+        start: Start,
+        see: impl FnOnce(&State) -> T,
+    ) -> Result<(Member, Resumed, T), JoinError> {
+        let keys = name.keys();
+        let now = self.shared.now();
+        let joined = self.shared.change(|state| {
+            let outcome = state.apply(now, Command::Join { name, keys })?;
+            let slot = outcome.joined();
+            let (cursor, resumed) = state.open(start, Some(slot));
+            Ok((slot, cursor, resumed, see(state)))
+        });
+        match joined {
+            Ok((slot, cursor, resumed, seen)) => {
+                let reader = Subscriber::new(self.clone(), cursor);
+                let member = Member::new(reader, Membership::new(self.clone(), slot));
+                Ok((member, resumed, seen))
+            }
+            Err(Refusal::NameTaken) => Err(JoinError::NameTaken),
+            Err(_) => Err(JoinError::Closed),
+        }
+    }
 }

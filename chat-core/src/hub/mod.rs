@@ -31,7 +31,6 @@ use crate::types::text::sanitize;
 use crate::types::time::Timestamp;
 use join::{JoinOptions, Joined};
 use member::Member;
-use publisher::Membership;
 use shared::Shared;
 use std::sync::Arc;
 use subscriber::Subscriber;
@@ -86,26 +85,13 @@ impl Hub {
             roster,
             start,
         } = options;
-        let keys = name.keys();
-        let now = self.shared.now();
-        let joined = self.shared.change(|state| {
-            let outcome = state.apply(now, Command::Join { name, keys })?;
-            let slot = outcome.joined();
-            let (cursor, resumed) = state.open(start, Some(slot));
-            Ok((slot, cursor, resumed, state.roster(roster)))
-        });
-        match joined {
-            Ok((slot, cursor, resumed, roster)) => {
-                let reader = Subscriber::new(self.clone(), cursor);
-                Ok(Joined {
-                    member: Member::new(reader, Membership::new(self.clone(), slot)),
-                    roster,
-                    resumed,
-                })
-            }
-            Err(Refusal::NameTaken) => Err(JoinError::NameTaken),
-            Err(_) => Err(JoinError::Closed),
-        }
+        let (member, resumed, roster) =
+            self.join_and_see(name, start, |state| state.roster(roster))?;
+        Ok(Joined {
+            member,
+            roster,
+            resumed,
+        })
     }
 
     /// Makes a reader that is not a member and is not in the roster.

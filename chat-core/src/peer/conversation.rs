@@ -4,14 +4,15 @@ use super::config::{Naming, SessionConfig};
 use super::shared::SessionShared;
 use super::shared_limits::RenameLimits;
 use crate::hub::Hub;
-use crate::hub::join::{JoinOptions, Joined};
 use crate::protocol::foreign::{Opening, is_http};
 use crate::protocol::lines;
+use crate::state::State;
 use crate::state::command::TextsBuffer;
 use crate::types::errors::{JoinError, PublishError, RenameError};
 use crate::types::event::LeaveReason;
 use crate::types::ids::MemberId;
 use crate::types::name::Name;
+use crate::types::position::Start;
 use crate::types::text::sanitize_bytes;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ impl Conversation {
     /// Emits the end of the session. It is for the operator of a server if the peer was a member.
     pub(crate) fn log_end(&self, reason: LeaveReason, duration: Duration) {
         let (peer, name) = (self.default_name.as_str(), self.name.as_str());
-        let (reason, seconds) = (reason.to_string(), duration.as_secs());
+        let (reason, seconds) = (reason.as_str(), duration.as_secs());
         match self.id {
             Some(_) => tracing::info!(target: LOG, peer, name, reason, seconds, "left"),
             None => tracing::debug!(target: LOG, peer, reason, seconds, "ended before joining"),
@@ -302,13 +303,16 @@ impl Conversation {
     }
 
     fn join(&mut self, name: Name) -> Result<(), JoinError> {
-        let mut options = JoinOptions::new(name.clone());
-        if !self.classic {
-            options.roster = lines::ROSTER_NAMES;
-        }
-        let Joined { member, roster, .. } = self.hub.join_with(options)?;
-        let roster = Some(&roster).filter(|_| !self.classic);
-        let greeting = lines::greeting(&name, roster);
+        let mut greeting = lines::greeting(&name);
+        let classic = self.classic;
+        let greet = |state: &State| {
+            let (total, names) = state.members();
+            if !classic {
+                // The new member is the last.
+                lines::write_others(&mut greeting, total - 1, names);
+            }
+        };
+        let (member, ..) = self.hub.join_and_see(name.clone(), Start::Now, greet)?;
         let id = member.id();
         let peer = self.default_name.as_str();
         tracing::info!(target: LOG, peer, name = name.as_str(), "joined");

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How many names a line has; the rest is a number.
 pub(crate) const ROSTER_NAMES: usize = 50;
 
+/// The room that most greetings need. One that grows is copied, and under the hub's lock.
+const GREETING_BYTES: usize = 1024;
+
 pub(crate) const HELP: &str = "\
 /name NEW changes your name
 /who lists the members
@@ -30,36 +33,51 @@ pub(crate) fn write_notice(text: impl Display, out: &mut Vec<u8>) {
     }
 }
 
-/// The first lines to a member, which is the last in the roster.
-pub(crate) fn greeting(name: &Name, roster: Option<&Roster>) -> String {
-    let mut greeting = format!("You are {name}\n");
-    if let Some(roster) = roster.filter(|roster| roster.total > 1) {
-        let others = names("Here now: ", &roster.names, roster.total - 1);
-        greeting.push_str(&others);
-        greeting.push('\n');
-    }
+/// The first line to a member, with room for the names of others.
+pub(crate) fn greeting(name: &Name) -> String {
+    let mut greeting = String::with_capacity(GREETING_BYTES);
+    let _ = writeln!(greeting, "You are {name}");
     greeting
 }
 
-pub(crate) fn who(roster: &Roster) -> String {
-    match roster.total {
-        0 => "nobody is here".into(),
-        total => names("here now: ", &roster.names, total),
+/// Adds a line with the names of `total` other members, if there are any.
+pub(crate) fn write_others<'a>(
+    greeting: &mut String,
+    total: usize,
+    others: impl Iterator<Item = &'a Name>,
+) {
+    if total > 0 {
+        greeting.push_str("Here now: ");
+        write_names(greeting, total, others);
+        greeting.push('\n');
     }
 }
 
-/// The first of `total` names, as many as a line has.
-fn names(start: &str, names: &[Name], total: usize) -> String {
-    let shown = names.len().min(total).min(ROSTER_NAMES);
-    let mut line = String::from(start);
-    for (at, name) in names[..shown].iter().enumerate() {
-        let comma = if at == 0 { "" } else { ", " };
-        let _ = write!(line, "{comma}{name}");
+pub(crate) fn who(roster: &Roster) -> String {
+    let mut line = String::new();
+    match roster.total {
+        0 => line.push_str("nobody is here"),
+        total => {
+            line.push_str("here now: ");
+            write_names(&mut line, total, roster.names.iter());
+        }
+    }
+    line
+}
+
+/// Adds the first of `total` names, as many as a line has.
+fn write_names<'a>(line: &mut String, total: usize, names: impl Iterator<Item = &'a Name>) {
+    let mut shown = 0;
+    for name in names.take(total.min(ROSTER_NAMES)) {
+        if shown > 0 {
+            line.push_str(", ");
+        }
+        line.push_str(name.as_str());
+        shown += 1;
     }
     if total > shown {
         let _ = write!(line, " and {} others", total - shown);
     }
-    line
 }
 
 pub(crate) fn ask_name(default: &Name) -> String {

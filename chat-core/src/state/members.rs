@@ -135,21 +135,19 @@ impl Members {
         Some(&mut self.slot_mut(id)?.mailbox)
     }
 
-    /// The names of the first `limit` members, in the order in which they joined.
-    pub(crate) fn roster(&self, limit: usize) -> Vec<Name> {
+    /// The names of the members, in the order in which they joined.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
         let mut at = self.first;
-        std::iter::from_fn(|| {
+        std::iter::from_fn(move || {
             let slot = self.slots.get(at as usize)?;
             at = slot.next;
             match &slot.state {
-                SlotState::Here(record) => Some(record.name.clone()),
+                SlotState::Here(record) => Some(&record.name),
                 SlotState::Left { .. } | SlotState::Free => {
                     unreachable!("only members that are here are linked")
                 }
             }
         })
-        .take(limit)
-        .collect()
     }
 
     /// Whether no member has this name, except perhaps the one that asks: its own name in another

@@ -1,16 +1,25 @@
 //! What the state reports about itself.
 
 use super::State;
+use crate::types::name::Name;
 use crate::types::stats::{Lag, Roster, Stats};
 use std::cmp::Reverse;
 
 impl State {
     pub(crate) fn roster(&self, limit: usize) -> Roster {
+        let total = self.members.len();
+        let mut names = Vec::with_capacity(limit.min(total));
+        names.extend(self.members.names().take(limit).cloned());
         Roster {
             position: self.position(),
-            total: self.members.len(),
-            names: self.members.roster(limit),
+            total,
+            names,
         }
+    }
+
+    /// How many members there are, and their names in the order in which they joined.
+    pub(crate) fn members(&self) -> (usize, impl Iterator<Item = &Name>) {
+        (self.members.len(), self.members.names())
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -96,9 +96,9 @@ pub enum LeaveReason {
     Closed,
 }
 
-impl fmt::Display for LeaveReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl LeaveReason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
             Self::Left => "left",
             Self::Kicked => "was removed",
             Self::Idle => "was idle",
@@ -108,7 +108,13 @@ impl fmt::Display for LeaveReason {
             Self::Misbehaved => "misbehaved",
             Self::Panicked => "panicked",
             Self::Closed => "hub closed",
-        })
+        }
+    }
+}
+
+impl fmt::Display for LeaveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod options;
 mod tcp;
+mod transport;
 
 pub use options::TcpOptions;
-pub use tcp::{BindError, TcpListeners, TcpTransport};
+pub use tcp::{BindError, TcpListeners};
+pub use transport::TcpTransport;
 
 use chat_core::Name;
 use chat_core::transport::Transport;

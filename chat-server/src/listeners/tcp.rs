@@ -1,21 +1,16 @@
 //! Listening TCP sockets.
 
-use super::{Incoming, Listener, TcpOptions};
-use chat_core::transport::IoTransport;
+use super::{Incoming, Listener, TcpOptions, TcpTransport};
 use socket2::SockRef;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use thiserror::Error;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 /// Connections that may wait to be accepted; the system may allow fewer.
 const BACKLOG: u32 = 4096;
-
-/// A peer's TCP connection.
-pub type TcpTransport = IoTransport<OwnedReadHalf, OwnedWriteHalf>;
 
 /// Listening TCP sockets as one [`Listener`]. Connections have `TCP_NODELAY` and the options of
 /// [`set_options`](Self::set_options).
@@ -138,34 +133,12 @@ impl From<TcpListener> for TcpListeners {
     }
 }
 
-/// Writes without a look at the runtime's readiness of the socket: the memory of a quiet peer is not
-/// in the processor's caches, and loading it is most of what a delivery costs beside the system call.
-#[cfg(unix)]
-fn try_write(writer: &OwnedWriteHalf, bytes: &[u8]) -> io::Result<usize> {
-    let stream: &TcpStream = writer.as_ref();
-    if bytes.is_empty() {
-        // Loads the descriptor.
-        std::hint::black_box(std::os::fd::AsFd::as_fd(stream));
-        return Ok(0);
-    }
-    // The socket does not block.
-    Ok(rustix::net::send(
-        stream,
-        bytes,
-        rustix::net::SendFlags::NOSIGNAL,
-    )?)
-}
-
 impl Listener for TcpListeners {
     type Transport = TcpTransport;
 
     async fn accept(&mut self) -> io::Result<Incoming<TcpTransport>> {
         let (stream, address) = self.accept_stream().await?;
-        let (reader, writer) = stream.into_split();
-        let transport = IoTransport::from_halves(reader, writer);
-        #[cfg(unix)]
-        let transport = transport.with_try_write(try_write);
-        Ok(Incoming::new(transport, address.into()).from(address.ip()))
+        Ok(Incoming::new(stream.into(), address.into()).from(address.ip()))
     }
 }
 

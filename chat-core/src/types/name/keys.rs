@@ -29,13 +29,17 @@ pub(super) const AROUND: &[char] = &[
 #[derive(Clone, Debug)]
 pub(crate) struct NameKeys {
     first: Arc<str>,
-    /// `None` if there are none, as for most names.
-    others: Option<Box<[Arc<str>]>>,
+    /// `None` if there are none, as for most names. One word, because each member has it.
+    others: Option<Box<[Option<Arc<str>>; 2]>>,
 }
 
 impl NameKeys {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
-        iter::once(&self.first).chain(self.others.iter().flatten())
+        let others = self
+            .others
+            .iter()
+            .flat_map(|others| others.iter().flatten());
+        iter::once(&self.first).chain(others)
     }
 
     pub(super) fn of(name: &Arc<str>) -> Self {
@@ -57,10 +61,10 @@ impl NameKeys {
         let reread = reread
             .map(settle)
             .filter(|key| *key != first && Some(key) != seen.as_ref());
-        let others: Box<[_]> = seen.into_iter().chain(reread).map(Arc::from).collect();
+        let others = [seen, reread].map(|key| key.map(Arc::from));
         Self {
             first: first.into(),
-            others: Some(others).filter(|others| !others.is_empty()),
+            others: (others != [None, None]).then(|| Box::new(others)),
         }
     }
 }

@@ -59,7 +59,7 @@ mod tests;
 pub(crate) use keys::NameKeys;
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -227,11 +227,14 @@ impl TryFrom<&str> for Name {
 /// socket is shown as IPv4.
 impl From<SocketAddr> for Name {
     fn from(addr: SocketAddr) -> Self {
-        let name = match addr.ip().to_canonical() {
-            ip if ip.is_ipv4() => SocketAddr::new(ip, addr.port()).to_string(),
+        let shown = match addr.ip().to_canonical() {
+            ip if ip.is_ipv4() => SocketAddr::new(ip, addr.port()),
             // Unchanged: it may have a scope, which distinguishes two links.
-            _ => addr.to_string(),
+            _ => addr,
         };
+        // `to_string` would grow the string twice, and each peer gets such a name.
+        let mut name = String::with_capacity(Self::MAX_ASSIGNED_CHARS);
+        let _ = write!(name, "{shown}");
         Self(name.into())
     }
 }
