@@ -3,7 +3,7 @@
 use super::State;
 use super::cursors::CursorKey;
 use super::mailbox::Mailbox;
-use crate::log::index::{Base, Entry};
+use crate::log::index::IndexCopy;
 use crate::log::lag::Place;
 use crate::types::event::{Event, EventKind, LeaveReason};
 use crate::types::ids::{MaybeSlot, MemberId, SlotId};
@@ -114,7 +114,7 @@ impl State {
         let held = self.log.held();
         !held.is_empty() && {
             let last = self.log.entry(held.end - 1);
-            last.kind() == EventKind::Arrived && last.member() == Some(id)
+            last.kind() == EventKind::Arrived && self.log.member(held.end - 1) == Some(id)
         }
     }
 
@@ -245,15 +245,9 @@ impl State {
         Some(mailbox).filter(|mailbox| !mailbox.is_empty())
     }
 
-    /// Appends the index entries of events that a read just gave; see
-    /// [`Log::read_index`](crate::log::Log::read_index).
-    pub(crate) fn read_index(
-        &self,
-        events: Range<u64>,
-        entries: &mut Vec<Entry>,
-        other_bases: &mut Vec<Base>,
-    ) -> Base {
-        self.log.read_index(events, entries, other_bases)
+    /// Copies the index of events that a read just gave.
+    pub(crate) fn read_index(&self, events: Range<u64>, out: &mut IndexCopy) {
+        self.log.read_index(events, out);
     }
 
     /// The event that a read just gave, except for its line.
@@ -262,7 +256,7 @@ impl State {
         Event {
             seq,
             time: self.log.time(seq),
-            member: entry.member().map(|slot| self.member_id(slot)),
+            member: self.log.member(seq).map(|slot| self.member_id(slot)),
             kind: entry.kind(),
             name_len: entry.name_len(),
             line: (),

@@ -94,8 +94,8 @@ impl HubConfig {
         self.max_text = self.max_text.min(MAX_TEXT);
         // Two names of letters that are four bytes each, the phrase between, and the line end.
         let longest = self.max_text + 2 * 4 * Name::MAX_ASSIGNED_CHARS + 9;
-        // Less than a third is index and times.
-        let least = longest * 8 * 3 / 2;
+        // Less than three eighths are index, and segments that are partly used.
+        let least = longest * 8 * 8 / 5;
         self.log_bytes = self.log_bytes.clamp(least, MAX_LOG);
         self
     }
