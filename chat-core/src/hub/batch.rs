@@ -80,27 +80,31 @@ impl Batch {
     }
 
     /// Its items.
+    #[inline]
     pub fn iter(&self) -> Iter<'_> {
-        let begun = self.directs.is_empty() && self.missed == 0;
-        let (members, bases) = (&self.index.members, &self.index.bases);
-        let is_uniform = members.is_empty() && bases.is_empty();
+        let index = &self.index;
+        let (begun, uniform) = (
+            self.directs.is_empty() && self.missed == 0,
+            index.members.is_empty() && index.bases.is_empty(),
+        );
         Iter {
             batch: self,
-            directs: self.directs.iter(),
-            entries: if begun { &*self.index.entries } else { &[] }.iter(),
+            entries: if begun { &*index.entries } else { &[] }.iter(),
+            directs: 0,
             begun,
+            ended: self.closed.is_none(),
             seq: self.first,
-            changes_at: if is_uniform { u64::MAX } else { self.first },
-            member: self.id(self.index.member),
-            base: self.index.base,
-            members: members.iter(),
-            bases: bases.iter(),
+            changes_at: if uniform { u64::MAX } else { self.first },
+            member: self.id(index.member),
+            base: index.base,
+            next_member: 0,
+            next_base: 0,
             rest: &self.lines,
             start: self.start,
-            closed: self.closed,
         }
     }
 
+    #[inline]
     fn id(&self, slot: MaybeSlot) -> Option<MemberId> {
         Option::zip(self.hub, slot.get()).map(|(hub, slot)| MemberId { hub, slot })
     }
@@ -109,22 +113,14 @@ impl Batch {
         self.directs.push(direct);
     }
 
-    /// Takes out the memory for lines, empty.
-    pub(crate) fn take_memory(&mut self) -> Vec<u8> {
-        let mut bytes = std::mem::take(&mut self.lines).into_bytes();
-        bytes.clear();
-        bytes
-    }
-
-    /// Fills it with the events that the cursor has before it, and `bytes` with their lines.
+    /// Fills it, empty as it is, with the events that the cursor has before it.
     pub(crate) fn fill(
         &mut self,
         state: &mut State,
         cursor: &mut Cursor,
         amount: Amount,
-        bytes: &mut Vec<u8>,
     ) -> ReadOutcome {
-        let outcome = state.read(cursor, amount, bytes);
+        let outcome = state.read(cursor, amount, &mut self.lines);
         self.hub = Some(state.hub_id());
         self.first = outcome.events.start;
         self.missed = outcome.missed;
@@ -132,12 +128,6 @@ impl Batch {
         state.read_index(outcome.events.clone(), &mut self.index);
         self.closed = outcome.closed;
         outcome
-    }
-
-    /// Puts in the lines that [`fill`](Self::fill) gave. Checking that they are UTF-8 takes up to a
-    /// hundred times as long as copying them, so this is not done under the hub's lock.
-    pub(crate) fn set_lines(&mut self, bytes: Vec<u8>) {
-        self.lines = String::from_utf8(bytes).expect("the log holds whole lines of UTF-8");
     }
 
     pub(crate) fn clear(&mut self) {
@@ -162,50 +152,61 @@ impl<'a> IntoIterator for &'a Batch {
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     batch: &'a Batch,
-    directs: slice::Iter<'a, Direct>,
     /// Those of the events that are left; none before the items before the events were given.
     entries: slice::Iter<'a, Entry>,
-    /// Whether the items before the events were given.
+    /// How many direct messages were given.
+    directs: usize,
+    /// Whether the items before the events were given, and those after them.
     begun: bool,
+    ended: bool,
     /// The number of the next event, and of the next one that needs another member or base.
     seq: u64,
     changes_at: u64,
     member: Option<MemberId>,
     base: Timestamp,
-    members: slice::Iter<'a, Span<MaybeSlot>>,
-    bases: slice::Iter<'a, Span<Timestamp>>,
+    next_member: usize,
+    next_base: usize,
     /// The lines that are left, and the low bits of the offset where they begin.
     rest: &'a str,
     start: u32,
-    closed: Option<LeaveReason>,
 }
 
 impl<'a> Iter<'a> {
     /// The items before and after the events.
-    #[inline(never)]
+    #[cold]
     fn around_events(&mut self) -> Option<DeliveryRef<'a>> {
+        let batch = self.batch;
         if self.begun {
-            return self.closed.take().map(Delivery::Closed);
+            let closed = batch.closed.filter(|_| !self.ended)?;
+            self.ended = true;
+            return Some(Delivery::Closed(closed));
         }
-        if let Some(direct) = self.directs.next() {
+        if let Some(direct) = batch.directs.get(self.directs) {
+            self.directs += 1;
             return Some(Delivery::Direct(direct));
         }
         self.begun = true;
-        self.entries = self.batch.index.entries.iter();
-        match self.batch.missed {
+        self.entries = batch.index.entries.iter();
+        match batch.missed {
             0 => self.next(),
             missed => Some(Delivery::Gap { missed }),
         }
     }
 
+    /// Whether nothing comes after the events.
+    fn is_ended(&self) -> bool {
+        self.begun && self.ended
+    }
+
     /// Takes the member and the base of the next event, if they are not those of the one before.
     #[inline(never)]
     fn change(&mut self) {
-        let (member, member_until) = begin(&mut self.members, self.seq);
+        let index = &self.batch.index;
+        let (member, member_until) = begin(&index.members, &mut self.next_member, self.seq);
         if let Some(slot) = member {
             self.member = self.batch.id(slot);
         }
-        let (base, base_until) = begin(&mut self.bases, self.seq);
+        let (base, base_until) = begin(&index.bases, &mut self.next_base, self.seq);
         self.base = base.unwrap_or(self.base);
         self.changes_at = member_until.min(base_until);
     }
@@ -213,15 +214,15 @@ impl<'a> Iter<'a> {
 
 /// The value of the span that begins at event number `seq`, if one does, and the number of the event
 /// at which the next one begins.
-fn begin<V: Copy>(spans: &mut slice::Iter<'_, Span<V>>, seq: u64) -> (Option<V>, u64) {
+fn begin<V: Copy>(spans: &[Span<V>], next: &mut usize, seq: u64) -> (Option<V>, u64) {
     let mut value = None;
-    while let Some(span) = spans.as_slice().first() {
+    while let Some(span) = spans.get(*next) {
         let first = span.first(seq);
         if first > seq {
             return (value, first);
         }
         value = Some(span.value);
-        spans.next();
+        *next += 1;
     }
     (value, u64::MAX)
 }
@@ -257,7 +258,10 @@ impl<'a> Iterator for Iter<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let Some(&entry) = self.entries.next() else {
-            return self.around_events();
+            return match self.is_ended() {
+                true => None,
+                false => self.around_events(),
+            };
         };
         if self.seq == self.changes_at {
             self.change();
@@ -288,11 +292,14 @@ impl<'a> Iterator for Iter<'a> {
                 seq += 1;
             }
             (self.seq, self.rest, self.start) = (seq, rest, start);
-            if self.entries.len() == 0 {
-                match self.around_events() {
-                    Some(item) => folded = f(folded, item),
-                    None => return folded,
-                }
+            if self.entries.len() > 0 {
+                continue;
+            }
+            if self.is_ended() {
+                return folded;
+            }
+            if let Some(item) = self.around_events() {
+                folded = f(folded, item);
             }
         }
     }
@@ -302,8 +309,10 @@ impl<'a> Iterator for Iter<'a> {
             true => 0,
             false => usize::from(self.batch.missed > 0) + self.batch.index.entries.len(),
         };
-        let left =
-            self.directs.len() + before + self.entries.len() + usize::from(self.closed.is_some());
+        let left = (self.batch.directs.len() - self.directs)
+            + before
+            + self.entries.len()
+            + usize::from(!self.ended);
         (left, Some(left))
     }
 }

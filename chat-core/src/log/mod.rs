@@ -8,6 +8,7 @@
 
 pub(crate) mod index;
 pub(crate) mod lag;
+pub(crate) mod lines;
 mod segments;
 pub(crate) mod spans;
 
@@ -15,6 +16,7 @@ use crate::types::event::EventKind;
 use crate::types::ids::{MaybeSlot, SlotId};
 use crate::types::time::Timestamp;
 use index::{Entry, IndexCopy};
+use lines::{Append, Lines};
 use segments::SegmentedQueue;
 use spans::{Span, Spans};
 use std::ops::Range;
@@ -33,7 +35,7 @@ const OVERHEAD: usize = ENTRY + 2 * MEMBER + 2 * BASE;
 
 #[derive(Debug)]
 pub(crate) struct Log {
-    lines: SegmentedQueue<u8>,
+    lines: Lines,
     index: SegmentedQueue<Entry>,
     members: Spans<MaybeSlot>,
     /// The times from which entries count their milliseconds: a new one wherever 16 bits end, so at
@@ -78,7 +80,7 @@ impl Log {
             "an entry keeps 32 bits of offset"
         );
         Self {
-            lines: SegmentedQueue::new(segment),
+            lines: Lines::new(segment),
             index: SegmentedQueue::new(segment),
             members: Spans::new(segment),
             bases: Spans::new(segment),
@@ -157,7 +159,7 @@ impl Log {
             self.evict();
         }
         for part in [name, phrase, text, "\n"] {
-            self.lines.write(part.as_bytes());
+            self.lines.write(part);
         }
         self.head_offset += len as u64;
         if !same_member {
@@ -180,7 +182,13 @@ impl Log {
     ///
     /// Must hold: `from` is in the log or its head; whole events only, in order, none left
     /// out; O(log n) but for the copy.
-    pub(crate) fn read(&self, from: u64, until: u64, max_bytes: usize, out: &mut Vec<u8>) -> Run {
+    pub(crate) fn read(
+        &self,
+        from: u64,
+        until: u64,
+        max_bytes: usize,
+        out: &mut impl Append,
+    ) -> Run {
         debug_assert!(self.tail <= from && from <= until && until <= self.head);
         let start = self.start_of(from);
         let to = self.fitting(from, until, start.saturating_add(max_bytes as u64));

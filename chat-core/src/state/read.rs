@@ -5,6 +5,7 @@ use super::cursors::CursorKey;
 use super::mailbox::Mailbox;
 use crate::log::index::IndexCopy;
 use crate::log::lag::Place;
+use crate::log::lines::Append;
 use crate::types::event::{Event, EventKind, LeaveReason};
 use crate::types::ids::{MaybeSlot, MemberId, SlotId};
 use crate::types::position::{Resumed, Start};
@@ -140,7 +141,7 @@ impl State {
         &mut self,
         cursor: &mut Cursor,
         amount: Amount,
-        out: &mut Vec<u8>,
+        out: &mut impl Append,
     ) -> ReadOutcome {
         let mail = self.mail_of(cursor);
         let (has_mail, before) = (
