@@ -35,8 +35,8 @@ use std::slice;
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     hub: Option<HubId>,
-    directs: Vec<Direct>,
-    missed: u64,
+    /// None if there are none. Boxed, because nearly all batches are only events.
+    before: Option<Box<BeforeEvents>>,
     first: u64,
     lines: String,
     index: IndexCopy,
@@ -45,11 +45,18 @@ pub struct Batch {
     closed: Option<LeaveReason>,
 }
 
+/// The items before the events.
+#[derive(Clone, Debug, Default)]
+struct BeforeEvents {
+    directs: Vec<Direct>,
+    missed: u64,
+}
+
 impl Batch {
     /// How many items it holds.
     pub fn len(&self) -> usize {
-        self.directs.len()
-            + usize::from(self.missed > 0)
+        self.directs().len()
+            + usize::from(self.missed() > 0)
             + self.index.entries.len()
             + usize::from(self.closed.is_some())
     }
@@ -61,7 +68,7 @@ impl Batch {
 
     /// The texts for this member alone, which come before its gap and events.
     pub fn directs(&self) -> &[Direct] {
-        &self.directs
+        self.before.as_ref().map_or(&[], |before| &before.directs)
     }
 
     /// The lines of its events, each with `\n` at its end.
@@ -71,7 +78,7 @@ impl Batch {
 
     /// How many events were lost before its first one.
     pub fn missed(&self) -> u64 {
-        self.missed
+        self.before.as_ref().map_or(0, |before| before.missed)
     }
 
     /// The reason of the end, if nothing will come after it.
@@ -83,10 +90,8 @@ impl Batch {
     #[inline]
     pub fn iter(&self) -> Iter<'_> {
         let index = &self.index;
-        let (begun, uniform) = (
-            self.directs.is_empty() && self.missed == 0,
-            index.members.is_empty() && index.bases.is_empty(),
-        );
+        let begun = self.before.is_none();
+        let is_uniform = index.is_uniform();
         Iter {
             batch: self,
             entries: if begun { &*index.entries } else { &[] }.iter(),
@@ -94,7 +99,7 @@ impl Batch {
             begun,
             ended: self.closed.is_none(),
             seq: self.first,
-            changes_at: if uniform { u64::MAX } else { self.first },
+            changes_at: if is_uniform { u64::MAX } else { self.first },
             member: self.id(index.member),
             base: index.base,
             next_member: 0,
@@ -110,7 +115,7 @@ impl Batch {
     }
 
     pub(crate) fn push_direct(&mut self, direct: Direct) {
-        self.directs.push(direct);
+        self.before.get_or_insert_default().directs.push(direct);
     }
 
     /// Fills it, empty as it is, with the events that the cursor has before it.
@@ -123,7 +128,9 @@ impl Batch {
         let outcome = state.read(cursor, amount, &mut self.lines);
         self.hub = Some(state.hub_id());
         self.first = outcome.events.start;
-        self.missed = outcome.missed;
+        if outcome.missed > 0 {
+            self.before.get_or_insert_default().missed = outcome.missed;
+        }
         self.start = outcome.start;
         state.read_index(outcome.events.clone(), &mut self.index);
         self.closed = outcome.closed;
@@ -131,8 +138,7 @@ impl Batch {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.directs.clear();
-        self.missed = 0;
+        self.before = None;
         self.lines.clear();
         self.index.clear();
         self.closed = None;
@@ -181,13 +187,13 @@ impl<'a> Iter<'a> {
             self.ended = true;
             return Some(Delivery::Closed(closed));
         }
-        if let Some(direct) = batch.directs.get(self.directs) {
+        if let Some(direct) = batch.directs().get(self.directs) {
             self.directs += 1;
             return Some(Delivery::Direct(direct));
         }
         self.begun = true;
         self.entries = batch.index.entries.iter();
-        match batch.missed {
+        match batch.missed() {
             0 => self.next(),
             missed => Some(Delivery::Gap { missed }),
         }
@@ -202,11 +208,11 @@ impl<'a> Iter<'a> {
     #[inline(never)]
     fn change(&mut self) {
         let index = &self.batch.index;
-        let (member, member_until) = begin(&index.members, &mut self.next_member, self.seq);
+        let (member, member_until) = begin(index.members(), &mut self.next_member, self.seq);
         if let Some(slot) = member {
             self.member = self.batch.id(slot);
         }
-        let (base, base_until) = begin(&index.bases, &mut self.next_base, self.seq);
+        let (base, base_until) = begin(index.bases(), &mut self.next_base, self.seq);
         self.base = base.unwrap_or(self.base);
         self.changes_at = member_until.min(base_until);
     }
@@ -307,9 +313,9 @@ impl<'a> Iterator for Iter<'a> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let before = match self.begun {
             true => 0,
-            false => usize::from(self.batch.missed > 0) + self.batch.index.entries.len(),
+            false => usize::from(self.batch.missed() > 0) + self.batch.index.entries.len(),
         };
-        let left = (self.batch.directs.len() - self.directs)
+        let left = (self.batch.directs().len() - self.directs)
             + before
             + self.entries.len()
             + usize::from(!self.ended);

@@ -211,6 +211,7 @@ impl Subscriber {
     }
 
     /// Whether a read would give nothing; then the waker is registered for when that changes.
+    #[inline]
     pub(crate) fn poll_idle(&mut self, cx: &mut Context<'_>) -> bool {
         if self.seen == NOT_SEEN {
             return false;
@@ -224,6 +225,8 @@ impl Subscriber {
         list.register(&mut self.key, cx.waker(), shared.version(), self.seen)
     }
 
+    // Inlined, as it is called twice for each batch.
+    #[inline]
     pub(super) fn poll_recv_many(
         &mut self,
         cx: &mut Context<'_>,

@@ -68,18 +68,43 @@ pub(crate) fn millis(base: Option<Timestamp>, time: Timestamp) -> Option<u16> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct IndexCopy {
     pub(crate) entries: Vec<Entry>,
-    /// The member of the first event, and the spans of others after it.
+    /// The member of the first event, and the base of its time.
     pub(crate) member: MaybeSlot,
-    pub(crate) members: Vec<Span<MaybeSlot>>,
-    /// The base of the first event's time, and others after it.
     pub(crate) base: Timestamp,
+    /// Boxed, so that a batch of one member, which has none, is small.
+    others: Option<Box<OtherSpans>>,
+}
+
+/// The spans that begin after the first event.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct OtherSpans {
+    pub(crate) members: Vec<Span<MaybeSlot>>,
     pub(crate) bases: Vec<Span<Timestamp>>,
 }
 
 impl IndexCopy {
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
-        self.members.clear();
-        self.bases.clear();
+        if let Some(others) = &mut self.others {
+            others.members.clear();
+            others.bases.clear();
+        }
+    }
+
+    pub(crate) fn members(&self) -> &[Span<MaybeSlot>] {
+        self.others.as_ref().map_or(&[], |others| &others.members)
+    }
+
+    pub(crate) fn bases(&self) -> &[Span<Timestamp>] {
+        self.others.as_ref().map_or(&[], |others| &others.bases)
+    }
+
+    /// Whether all events have the same member and base.
+    pub(crate) fn is_uniform(&self) -> bool {
+        self.others.is_none() || (self.members().is_empty() && self.bases().is_empty())
+    }
+
+    pub(crate) fn others(&mut self) -> &mut OtherSpans {
+        self.others.get_or_insert_default()
     }
 }

@@ -197,9 +197,8 @@ impl Log {
         Run { to, start, end }
     }
 
-    /// Copies what the index knows of these events.
+    /// Copies what the index knows of these events to `out`, which is empty.
     pub(crate) fn read_index(&self, events: Range<u64>, out: &mut IndexCopy) {
-        out.clear();
         // An empty range may be anywhere, also where nothing is held any more.
         if events.is_empty() {
             return;
@@ -207,8 +206,15 @@ impl Log {
         let len = (events.end - events.start) as usize;
         let start = events.start - self.first;
         self.index.copy(start, len, &mut out.entries);
-        out.base = self.bases.copy(events.clone(), &mut out.bases);
-        out.member = self.members.copy(events, &mut out.members);
+        // Nearly always there is one base, and often one member.
+        out.base = match self.bases.one_from(events.start) {
+            Some(base) => base,
+            None => self.bases.copy(events.clone(), &mut out.others().bases),
+        };
+        out.member = match self.members.one_from(events.start) {
+            Some(member) => member,
+            None => self.members.copy(events, &mut out.others().members),
+        };
     }
 
     /// Bytes ever written before event `number`, which is in the log or its head.

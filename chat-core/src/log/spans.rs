@@ -69,25 +69,21 @@ impl<V: Copy + PartialEq> Spans<V> {
         }
     }
 
+    /// The value of all events from a number on, if they have the same.
+    pub(crate) fn one_from(&self, number: u64) -> Option<V> {
+        self.last.filter(|_| self.last_first <= number)
+    }
+
     /// The value of an event that is held.
     pub(crate) fn value(&self, number: u64) -> V {
-        match self.last {
-            Some(last) if self.last_first <= number => last,
-            _ => self.spans.get(self.at(number)).value,
-        }
+        let one = self.one_from(number);
+        one.unwrap_or_else(|| self.spans.get(self.at(number)).value)
     }
 
     /// The value of the first of these events, of which there is at least one. Appends the spans that
     /// begin at the others.
+    #[inline(never)]
     pub(crate) fn copy(&self, events: Range<u64>, others: &mut Vec<Span<V>>) -> V {
-        match self.last {
-            // Nearly always.
-            Some(last) if self.last_first <= events.start => last,
-            _ => self.copy_several(events, others),
-        }
-    }
-
-    fn copy_several(&self, events: Range<u64>, others: &mut Vec<Span<V>>) -> V {
         let (first, last) = (self.at(events.start), self.at(events.end - 1));
         self.spans.copy(first + 1, (last - first) as usize, others);
         self.spans.get(first).value
@@ -144,6 +140,9 @@ mod tests {
                 for from in start..=at {
                     let events = first + from as u64..number + 1;
                     prop_assert_eq!(spans.value(events.start), values[from]);
+                    let is_one = values[from..=at].iter().all(|value| *value == values[from]);
+                    let one = Some(values[from]).filter(|_| is_one);
+                    prop_assert_eq!(spans.one_from(events.start), one);
                     let mut others = Vec::new();
                     let mut value = spans.copy(events.clone(), &mut others);
                     let mut others = others.into_iter().peekable();
