@@ -305,7 +305,7 @@ mod removal {
         hub.notify(peer, "first")?;
         hub.announce("one")?;
         hub.notify(peer, "second")?;
-        for n in 0..200 {
+        for n in 0..600 {
             hub.announce(&n.to_string())?;
         }
         hub.notify(peer, "third")?;

@@ -22,7 +22,7 @@ const MAX_LOG: usize = 3 << 30;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HubConfig {
-    /// Bytes of memory for the log: lines, index and times together. Default 8 MiB.
+    /// Bytes of memory for the log: lines, and 8 to 20 bytes of index for each. Default 8 MiB.
     ///
     /// This bounds the memory of the hub, however many members it has and however slow they are:
     /// a member that is further behind misses the oldest events and receives their number. The log
