@@ -94,7 +94,7 @@ impl Batch {
         let is_uniform = index.is_uniform();
         Iter {
             batch: self,
-            entries: if begun { &*index.entries } else { &[] }.iter(),
+            entries: index.entries[..if begun { index.entries.len() } else { 0 }].iter(),
             directs: 0,
             begun,
             ended: self.closed.is_none(),
