@@ -18,7 +18,7 @@ async fn output(sizes_of_writes: &[usize], size_of_rest: usize) -> Result<String
     hub.notify(peer, "first")?;
     hub.announce("one")?;
     hub.notify(peer, "second")?;
-    for n in 0..200 {
+    for n in 0..600 {
         hub.announce(&n.to_string())?;
     }
     hub.notify(peer, "third")?;

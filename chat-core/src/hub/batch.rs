@@ -1,16 +1,19 @@
 //! Many deliveries at a time, without an allocation for each.
 
-use crate::log::index::{Base, Entry};
+use crate::log::index::{Entry, IndexCopy};
+use crate::log::spans::Span;
 use crate::state::State;
 use crate::state::read::{Amount, Cursor, ReadOutcome};
 use crate::types::direct::Direct;
 use crate::types::event::{Delivery, DeliveryRef, EventRef, LeaveReason};
-use crate::types::ids::{HubId, MemberId};
+use crate::types::ids::{HubId, MaybeSlot, MemberId};
+use crate::types::time::Timestamp;
+use std::slice;
 
 /// Filled by [`Member::recv_many`](crate::Member::recv_many): a run of the log, copied once.
 ///
 /// Keep one and use it again: then its memory is allocated once, for at most about 64 KiB of lines
-/// and 16 bytes for each of them. Its items come in the order direct messages, gap, events, closed.
+/// and 8 bytes for each of them, and 12 for each change of the sender. Its items come in the order direct messages, gap, events, closed.
 ///
 /// ```
 /// use chat_core::{Batch, Delivery, Hub, HubConfig};
@@ -32,25 +35,29 @@ use crate::types::ids::{HubId, MemberId};
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     hub: Option<HubId>,
-    directs: Vec<Direct>,
-    missed: u64,
+    /// None if there are none. Boxed, because nearly all batches are only events.
+    before: Option<Box<BeforeEvents>>,
     first: u64,
     lines: String,
-    entries: Vec<Entry>,
-    /// The base of the first event's time, and others for later ones, if there are any.
-    base: Base,
-    other_bases: Vec<Base>,
+    index: IndexCopy,
     /// The low bits of the offset in the log where its lines begin.
     start: u32,
     closed: Option<LeaveReason>,
 }
 
+/// The items before the events.
+#[derive(Clone, Debug, Default)]
+struct BeforeEvents {
+    directs: Vec<Direct>,
+    missed: u64,
+}
+
 impl Batch {
     /// How many items it holds.
     pub fn len(&self) -> usize {
-        self.directs.len()
-            + usize::from(self.missed > 0)
-            + self.entries.len()
+        self.directs().len()
+            + usize::from(self.missed() > 0)
+            + self.index.entries.len()
             + usize::from(self.closed.is_some())
     }
 
@@ -61,7 +68,7 @@ impl Batch {
 
     /// The texts for this member alone, which come before its gap and events.
     pub fn directs(&self) -> &[Direct] {
-        &self.directs
+        self.before.as_ref().map_or(&[], |before| &before.directs)
     }
 
     /// The lines of its events, each with `\n` at its end.
@@ -71,7 +78,7 @@ impl Batch {
 
     /// How many events were lost before its first one.
     pub fn missed(&self) -> u64 {
-        self.missed
+        self.before.as_ref().map_or(0, |before| before.missed)
     }
 
     /// The reason of the end, if nothing will come after it.
@@ -80,64 +87,60 @@ impl Batch {
     }
 
     /// Its items.
+    #[inline]
     pub fn iter(&self) -> Iter<'_> {
+        let index = &self.index;
+        let begun = self.before.is_none();
+        let is_uniform = index.is_uniform();
         Iter {
             batch: self,
-            directs: self.directs.iter(),
-            in_events: self.directs.is_empty() && self.missed == 0,
-            next: 0,
-            base: self.base,
+            entries: index.entries[..if begun { index.entries.len() } else { 0 }].iter(),
+            directs: 0,
+            begun,
+            ended: self.closed.is_none(),
+            seq: self.first,
+            changes_at: if is_uniform { u64::MAX } else { self.first },
+            member: self.id(index.member),
+            base: index.base,
+            next_member: 0,
             next_base: 0,
             rest: &self.lines,
             start: self.start,
-            closed: self.closed,
         }
     }
 
+    #[inline]
+    fn id(&self, slot: MaybeSlot) -> Option<MemberId> {
+        Option::zip(self.hub, slot.get()).map(|(hub, slot)| MemberId { hub, slot })
+    }
+
     pub(crate) fn push_direct(&mut self, direct: Direct) {
-        self.directs.push(direct);
+        self.before.get_or_insert_default().directs.push(direct);
     }
 
-    /// Takes out the memory for lines, empty.
-    pub(crate) fn take_memory(&mut self) -> Vec<u8> {
-        let mut bytes = std::mem::take(&mut self.lines).into_bytes();
-        bytes.clear();
-        bytes
-    }
-
-    /// Fills it with the events that the cursor has before it, and `bytes` with their lines.
+    /// Fills it, empty as it is, with the events that the cursor has before it.
     pub(crate) fn fill(
         &mut self,
         state: &mut State,
         cursor: &mut Cursor,
         amount: Amount,
-        bytes: &mut Vec<u8>,
     ) -> ReadOutcome {
-        let outcome = state.read(cursor, amount, bytes);
+        let outcome = state.read(cursor, amount, &mut self.lines);
         self.hub = Some(state.hub_id());
         self.first = outcome.events.start;
-        self.missed = outcome.missed;
-        self.entries.clear();
-        self.other_bases.clear();
-        let events = outcome.events.clone();
+        if outcome.missed > 0 {
+            self.before.get_or_insert_default().missed = outcome.missed;
+        }
         self.start = outcome.start;
-        self.base = state.read_index(events, &mut self.entries, &mut self.other_bases);
+        state.read_index(outcome.events.clone(), &mut self.index);
         self.closed = outcome.closed;
         outcome
     }
 
-    /// Puts in the lines that [`fill`](Self::fill) gave. Checking that they are UTF-8 takes up to a
-    /// hundred times as long as copying them, so this is not done under the hub's lock.
-    pub(crate) fn set_lines(&mut self, bytes: Vec<u8>) {
-        self.lines = String::from_utf8(bytes).expect("the log holds whole lines of UTF-8");
-    }
-
     pub(crate) fn clear(&mut self) {
-        self.directs.clear();
-        self.missed = 0;
+        self.before = None;
         self.lines.clear();
-        self.entries.clear();
-        self.other_bases.clear();
+        self.index.clear();
         self.closed = None;
     }
 }
@@ -155,62 +158,104 @@ impl<'a> IntoIterator for &'a Batch {
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     batch: &'a Batch,
-    directs: std::slice::Iter<'a, Direct>,
-    /// Whether the items before the events were given.
-    in_events: bool,
-    next: usize,
-    /// The base of the event before, and the place of the next one.
-    base: Base,
+    /// Those of the events that are left; none before the items before the events were given.
+    entries: slice::Iter<'a, Entry>,
+    /// How many direct messages were given.
+    directs: usize,
+    /// Whether the items before the events were given, and those after them.
+    begun: bool,
+    ended: bool,
+    /// The number of the next event, and of the next one that needs another member or base.
+    seq: u64,
+    changes_at: u64,
+    member: Option<MemberId>,
+    base: Timestamp,
+    next_member: usize,
     next_base: usize,
+    /// The lines that are left, and the low bits of the offset where they begin.
     rest: &'a str,
     start: u32,
-    closed: Option<LeaveReason>,
 }
 
 impl<'a> Iter<'a> {
-    /// The items before the events.
+    /// The items before and after the events.
     #[cold]
-    fn before_events(&mut self) -> Option<DeliveryRef<'a>> {
-        if let Some(direct) = self.directs.next() {
+    fn around_events(&mut self) -> Option<DeliveryRef<'a>> {
+        let batch = self.batch;
+        if self.begun {
+            let closed = batch.closed.filter(|_| !self.ended)?;
+            self.ended = true;
+            return Some(Delivery::Closed(closed));
+        }
+        if let Some(direct) = batch.directs().get(self.directs) {
+            self.directs += 1;
             return Some(Delivery::Direct(direct));
         }
-        self.in_events = true;
-        let missed = Some(self.batch.missed).filter(|missed| *missed > 0)?;
-        Some(Delivery::Gap { missed })
-    }
-
-    #[cold]
-    fn find_base(&mut self, seq: u64) {
-        while let Some(base) = self.batch.other_bases.get(self.next_base)
-            && base.first <= seq
-        {
-            self.base = *base;
-            self.next_base += 1;
+        self.begun = true;
+        self.entries = batch.index.entries.iter();
+        match batch.missed() {
+            0 => self.next(),
+            missed => Some(Delivery::Gap { missed }),
         }
     }
 
-    // Inlined, because copying an event out of a call costs more than making it.
-    #[inline]
-    fn event(&mut self, entry: Entry) -> EventRef<'a> {
-        let seq = self.batch.first + self.next as u64;
-        if self.next_base < self.batch.other_bases.len() {
-            self.find_base(seq);
-        }
-        let len = entry.len(self.start);
-        let (line, rest) = self.rest.split_at(len);
-        self.start = entry.end();
-        self.next += 1;
-        self.rest = rest;
-        EventRef {
-            seq,
-            time: self.base.time(entry),
-            member: Option::zip(self.batch.hub, entry.member())
-                .map(|(hub, slot)| MemberId { hub, slot }),
-            kind: entry.kind(),
-            name_len: entry.name_len(),
-            line: &line[..len - 1],
-        }
+    /// Whether nothing comes after the events.
+    fn is_ended(&self) -> bool {
+        self.begun && self.ended
     }
+
+    /// Takes the member and the base of the next event, if they are not those of the one before.
+    #[inline(never)]
+    fn change(&mut self) {
+        let index = &self.batch.index;
+        let (member, member_until) = begin(index.members(), &mut self.next_member, self.seq);
+        if let Some(slot) = member {
+            self.member = self.batch.id(slot);
+        }
+        let (base, base_until) = begin(index.bases(), &mut self.next_base, self.seq);
+        self.base = base.unwrap_or(self.base);
+        self.changes_at = member_until.min(base_until);
+    }
+}
+
+/// The value of the span that begins at event number `seq`, if one does, and the number of the event
+/// at which the next one begins.
+fn begin<V: Copy>(spans: &[Span<V>], next: &mut usize, seq: u64) -> (Option<V>, u64) {
+    let mut value = None;
+    while let Some(span) = spans.get(*next) {
+        let first = span.first(seq);
+        if first > seq {
+            return (value, first);
+        }
+        value = Some(span.value);
+        *next += 1;
+    }
+    (value, u64::MAX)
+}
+
+/// Takes an event from the beginning of the lines `rest`.
+// Inlined, because copying an event out of a call costs more than making it.
+#[inline(always)]
+fn event<'a>(
+    entry: Entry,
+    seq: u64,
+    member: Option<MemberId>,
+    base: Timestamp,
+    rest: &mut &'a str,
+    start: &mut u32,
+) -> DeliveryRef<'a> {
+    let len = entry.len(*start);
+    let (line, after) = rest.split_at(len);
+    *start = entry.end();
+    *rest = after;
+    Delivery::Event(EventRef {
+        seq,
+        time: entry.time(base),
+        member,
+        kind: entry.kind(),
+        name_len: entry.name_len(),
+        line: &line[..len - 1],
+    })
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -218,23 +263,62 @@ impl<'a> Iterator for Iter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if !self.in_events
-            && let Some(item) = self.before_events()
-        {
-            return Some(item);
+        let Some(&entry) = self.entries.next() else {
+            return match self.is_ended() {
+                true => None,
+                false => self.around_events(),
+            };
+        };
+        if self.seq == self.changes_at {
+            self.change();
         }
-        if let Some(&entry) = self.batch.entries.get(self.next) {
-            return Some(Delivery::Event(self.event(entry)));
+        let seq = self.seq;
+        self.seq += 1;
+        let (member, base) = (self.member, self.base);
+        let (rest, start) = (&mut self.rest, &mut self.start);
+        Some(event(entry, seq, member, base, rest, start))
+    }
+
+    /// Faster than calls of `next`: what most events have in common stays in registers.
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut folded = init;
+        loop {
+            if self.seq == self.changes_at {
+                self.change();
+            }
+            let same = usize::try_from(self.changes_at - self.seq).unwrap_or(usize::MAX);
+            let entries = self.entries.as_slice();
+            let (now, later) = entries.split_at(same.min(entries.len()));
+            self.entries = later.iter();
+            let (mut seq, member, base) = (self.seq, self.member, self.base);
+            let (mut rest, mut start) = (self.rest, self.start);
+            for &entry in now {
+                let event = event(entry, seq, member, base, &mut rest, &mut start);
+                folded = f(folded, event);
+                seq += 1;
+            }
+            (self.seq, self.rest, self.start) = (seq, rest, start);
+            if self.entries.len() > 0 {
+                continue;
+            }
+            if self.is_ended() {
+                return folded;
+            }
+            if let Some(item) = self.around_events() {
+                folded = f(folded, item);
+            }
         }
-        self.closed.take().map(Delivery::Closed)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let gap = !self.in_events && self.batch.missed > 0;
-        let left = self.directs.len()
-            + usize::from(gap)
-            + (self.batch.entries.len() - self.next)
-            + usize::from(self.closed.is_some());
+        let before = match self.begun {
+            true => 0,
+            false => usize::from(self.batch.missed() > 0) + self.batch.index.entries.len(),
+        };
+        let left = (self.batch.directs().len() - self.directs)
+            + before
+            + self.entries.len()
+            + usize::from(!self.ended);
         (left, Some(left))
     }
 }

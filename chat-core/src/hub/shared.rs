@@ -218,7 +218,15 @@ impl Shared {
     }
 
     /// Unlocks the state after a read, and wakes the tasks that waited for it.
-    pub(crate) fn after_read(&self, mut state: MutexGuard<'_, State>) {
+    #[inline]
+    pub(crate) fn after_read(&self, state: MutexGuard<'_, State>) {
+        if state.pacing > 0 || state.barrier_reached() {
+            self.wake_after_read(state);
+        }
+    }
+
+    #[cold]
+    fn wake_after_read(&self, mut state: MutexGuard<'_, State>) {
         let (room, barrier) = (self.has_room(&state), state.take_barrier_reached());
         if barrier {
             self.barriers.fetch_add(1, SeqCst);

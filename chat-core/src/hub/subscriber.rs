@@ -140,7 +140,7 @@ impl Subscriber {
     }
 
     fn take_one(&mut self) -> Option<Delivery> {
-        let mut line = Vec::new();
+        let mut line = String::new();
         let item = self.with_state(|state, cursor| {
             if let Some(direct) = take_mail(state, cursor) {
                 return (Some(Delivery::Direct(direct)), state.progress(cursor));
@@ -158,7 +158,6 @@ impl Subscriber {
         Some(match item {
             Delivery::Event(event) => {
                 line.pop();
-                let line = String::from_utf8(line).expect("the log holds whole lines of UTF-8");
                 Delivery::Event(event.with_line(line.into()))
             }
             Delivery::Direct(direct) => Delivery::Direct(direct),
@@ -170,15 +169,13 @@ impl Subscriber {
     /// Fills the batch with what there is.
     pub(crate) fn take_many(&mut self, batch: &mut Batch) -> Option<usize> {
         batch.clear();
-        let mut lines = batch.take_memory();
         let read = self.with_state(|state, cursor| {
             while let Some(direct) = take_mail(state, cursor) {
                 batch.push_direct(direct);
             }
-            let outcome = batch.fill(state, cursor, Amount::Bytes(BATCH_BYTES), &mut lines);
+            let outcome = batch.fill(state, cursor, Amount::Bytes(BATCH_BYTES));
             ((), outcome.progress())
         });
-        batch.set_lines(lines);
         read?;
         Some(batch.len()).filter(|items| *items > 0)
     }
@@ -215,11 +212,16 @@ impl Subscriber {
     }
 
     /// Whether a read would give nothing; then the waker is registered for when that changes.
+    #[inline]
     pub(crate) fn poll_idle(&mut self, cx: &mut Context<'_>) -> bool {
         if self.seen == NOT_SEEN {
             return false;
         }
         let shared = &self.hub.shared;
+        // How every second call ends: the waker was woken.
+        if shared.version().load(SeqCst) != self.seen {
+            return false;
+        }
         let list = list(&self.hub, &self.cursor);
         list.register(&mut self.key, cx.waker(), shared.version(), self.seen)
     }
@@ -238,6 +240,8 @@ impl Subscriber {
         &mut self.cursor
     }
 
+    // Inlined, as it is called twice for each batch.
+    #[inline]
     pub(super) fn poll_recv_many(
         &mut self,
         cx: &mut Context<'_>,

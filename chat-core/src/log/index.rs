@@ -1,40 +1,33 @@
-//! The log's index: one small entry for each event, and their times.
+//! The log's index: one small entry for each event, and spans of events that have something in
+//! common.
 
+use super::spans::Span;
 use crate::types::event::EventKind;
-use crate::types::ids::{MaybeSlot, SlotId};
+use crate::types::ids::MaybeSlot;
 use crate::types::time::Timestamp;
-use std::collections::VecDeque;
 
 /// The length of a name takes this many bits of an entry, which is more than
 /// [`Name::MAX_ASSIGNED_CHARS`](crate::Name::MAX_ASSIGNED_CHARS) of four bytes; the kind has the rest.
 const NAME_BITS: u32 = 11;
 
-/// The index entry of one event, 16 bytes.
+/// The index entry of one event, 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry {
     /// The low bits of the offset of the line's end; enough, as the log is smaller than 4 GiB.
     end: u32,
-    member: MaybeSlot,
     kind_and_name: u16,
-    /// Milliseconds since the event's base in [`Times`].
+    /// Milliseconds since the event's base.
     millis: u16,
 }
 
 impl Entry {
-    pub(crate) fn new(
-        end: u64,
-        kind: EventKind,
-        name_len: usize,
-        member: Option<SlotId>,
-        millis: u16,
-    ) -> Self {
+    pub(crate) fn new(end: u64, kind: EventKind, name_len: usize, millis: u16) -> Self {
         assert!(
             name_len < 1 << NAME_BITS,
             "a name has at most 64 characters"
         );
         Self {
             end: end as u32,
-            member: member.into(),
             kind_and_name: u16::from(kind.code()) << NAME_BITS | name_len as u16,
             millis,
         }
@@ -58,87 +51,60 @@ impl Entry {
         self.kind_and_name & ((1 << NAME_BITS) - 1)
     }
 
-    pub(crate) fn member(self) -> Option<SlotId> {
-        self.member.get()
-    }
-
-    pub(crate) fn millis(self) -> u16 {
-        self.millis
+    /// The time of the event, which has this base.
+    pub(crate) fn time(self, base: Timestamp) -> Timestamp {
+        Timestamp::from_millis(base.as_millis() + u64::from(self.millis))
     }
 }
 
-/// The time from which entries count their milliseconds, from event number `first` on.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Base {
-    pub(crate) first: u64,
-    pub(crate) time: Timestamp,
+/// The milliseconds of an entry for an event at this time, or `None` if it needs a new base. Times
+/// do not decrease.
+pub(crate) fn millis(base: Option<Timestamp>, time: Timestamp) -> Option<u16> {
+    let since = time.as_millis().saturating_sub(base?.as_millis());
+    u16::try_from(since).ok()
 }
 
-impl Base {
-    /// The time of an entry that has this base.
-    pub(crate) fn time(self, entry: Entry) -> Timestamp {
-        Timestamp::from_millis(self.time.as_millis() + u64::from(entry.millis()))
-    }
+/// A part of the index, copied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct IndexCopy {
+    pub(crate) entries: Vec<Entry>,
+    /// The member of the first event, and the base of its time.
+    pub(crate) member: MaybeSlot,
+    pub(crate) base: Timestamp,
+    /// Boxed, so that a batch of one member, which has none, is small.
+    others: Option<Box<OtherSpans>>,
 }
 
-/// The bases of all events that the log holds: a new one wherever 16 bits of milliseconds end, so
-/// one a minute at most.
-#[derive(Debug, Default)]
-pub(crate) struct Times {
-    bases: VecDeque<Base>,
+/// The spans that begin after the first event.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct OtherSpans {
+    pub(crate) members: Vec<Span<MaybeSlot>>,
+    pub(crate) bases: Vec<Span<Timestamp>>,
 }
 
-impl Times {
-    /// The time of the entry for an event with this number and time. Times do not decrease.
-    pub(crate) fn add(&mut self, number: u64, time: Timestamp) -> u16 {
-        let since = |base: &Base| time.as_millis().saturating_sub(base.time.as_millis());
-        if let Some(millis) = self
-            .bases
-            .back()
-            .and_then(|last| u16::try_from(since(last)).ok())
-        {
-            return millis;
-        }
-        self.bases.push_back(Base {
-            first: number,
-            time,
-        });
-        0
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.bases.len()
-    }
-
-    /// Events before this number are no longer held.
-    pub(crate) fn evict_before(&mut self, number: u64) {
-        while self.bases.get(1).is_some_and(|next| next.first <= number) {
-            self.bases.pop_front();
+impl IndexCopy {
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        if let Some(others) = &mut self.others {
+            others.members.clear();
+            others.bases.clear();
         }
     }
 
-    /// The base of an event that is held.
-    pub(crate) fn base(&self, number: u64) -> Base {
-        self.bases[self.at(number)]
+    pub(crate) fn members(&self) -> &[Span<MaybeSlot>] {
+        self.others.as_ref().map_or(&[], |others| &others.members)
     }
 
-    /// The base of the first of these events, of which there is at least one. Appends those of the
-    /// others, if they differ.
-    pub(crate) fn bases(&self, events: std::ops::Range<u64>, others: &mut Vec<Base>) -> Base {
-        // Nearly always.
-        if let Some(last) = self.bases.back().filter(|last| last.first <= events.start) {
-            return *last;
-        }
-        let (first, last) = (self.at(events.start), self.at(events.end - 1));
-        others.extend(self.bases.range(first + 1..last + 1));
-        self.bases[first]
+    pub(crate) fn bases(&self) -> &[Span<Timestamp>] {
+        self.others.as_ref().map_or(&[], |others| &others.bases)
     }
 
-    fn at(&self, number: u64) -> usize {
-        // Nearly always there is one base, or the last one is asked for.
-        match self.bases.back() {
-            Some(last) if last.first <= number => self.bases.len() - 1,
-            _ => self.bases.partition_point(|base| base.first <= number) - 1,
-        }
+    /// Whether all events have the same member and base.
+    pub(crate) fn is_uniform(&self) -> bool {
+        self.others.is_none() || (self.members().is_empty() && self.bases().is_empty())
+    }
+
+    pub(crate) fn others(&mut self) -> &mut OtherSpans {
+        self.others.get_or_insert_default()
     }
 }

@@ -1,38 +1,48 @@
-//! The log: the lines of events in a bounded ring, with an index. Plain data: no lock, no clock, no
+//! The log: the lines of events in a bounded queue, with an index. Plain data: no lock, no clock, no
 //! I/O.
 //!
 //! Events are stored once, as the bytes of their lines one after the other, so everything that a
 //! reader is missing is one run of bytes. The index has one small entry for each event, found by its
-//! number. Lines, entries and times have a share of one budget each; when one of them is full, the
-//! oldest events are evicted. Memory grows with the content.
+//! number, and spans of events of one member. Lines, entries and spans have one budget; when it is
+//! used up, the oldest events are evicted. Memory grows with the content.
 
 pub(crate) mod index;
 pub(crate) mod lag;
+pub(crate) mod lines;
 mod segments;
+pub(crate) mod spans;
 
 use crate::types::event::EventKind;
-use crate::types::ids::SlotId;
+use crate::types::ids::{MaybeSlot, SlotId};
 use crate::types::time::Timestamp;
-use index::{Base, Entry, Times};
-use segments::SegmentedRing;
+use index::{Entry, IndexCopy};
+use lines::{Append, Lines};
+use segments::SegmentedQueue;
+use spans::{Span, Spans};
 use std::ops::Range;
 
-/// There is one entry for so many bytes of the budget, of which it takes a quarter: lines of less
-/// than about 48 bytes on average fill the index first, longer ones the ring.
-const BYTES_PER_ENTRY: usize = 64;
+/// Allocating a segment of this size takes a few microseconds, which is how long a writer may hold
+/// the hub's lock for it; and allocators reuse blocks of it.
+const MOST_SEGMENT_BYTES: usize = 64 * 1024;
+/// Kinds of segments: of lines, entries, members and bases.
+const KINDS: usize = 4;
 
-/// There is one base of times for so many bytes of the budget. With the two bytes in each entry,
-/// times take less than 5 % of it. A base is needed at most once in 65 s, so these last for days
-/// before they evict an event.
-const BYTES_PER_BASE: usize = 1024;
-const LEAST_BASES: usize = 16;
+const ENTRY: usize = size_of::<Entry>();
+const MEMBER: usize = size_of::<Span<MaybeSlot>>();
+const BASE: usize = size_of::<Span<Timestamp>>();
+/// What one event can take beyond its line: spans of its own, and the last ones of evicted events.
+const OVERHEAD: usize = ENTRY + 2 * MEMBER + 2 * BASE;
 
 #[derive(Debug)]
 pub(crate) struct Log {
-    lines: SegmentedRing<u8>,
-    index: SegmentedRing<Entry>,
-    times: Times,
-    most_bases: usize,
+    lines: Lines,
+    index: SegmentedQueue<Entry>,
+    members: Spans<MaybeSlot>,
+    /// The times from which entries count their milliseconds: a new one wherever 16 bits end, so at
+    /// most once in 65 s.
+    bases: Spans<Timestamp>,
+    /// The most bytes of lines, entries and spans.
+    limit: usize,
     /// Numbers of the oldest event, and of the next one.
     tail: u64,
     head: u64,
@@ -56,20 +66,25 @@ pub(crate) struct Run {
 impl Log {
     /// A log that needs at most `bytes` of memory, and whose first event gets the number `first`.
     pub(crate) fn new(bytes: usize, first: u64) -> Self {
-        let entries = (bytes / BYTES_PER_ENTRY).max(1);
-        let bases = (bytes / BYTES_PER_BASE).max(LEAST_BASES);
-        let others = entries * size_of::<Entry>() + bases * size_of::<Base>();
-        let ring = bytes.saturating_sub(others).max(1);
-        Self::with_parts(ring, entries, bases, first)
+        // Larger ones are emptied later, smaller ones need larger tables: 8 KiB for 8 MiB.
+        let segment = (8 * bytes).isqrt().clamp(64, MOST_SEGMENT_BYTES);
+        let segment = 1 << segment.ilog2();
+        let tables = (bytes / segment * segments::TABLE_BYTES).min(bytes / 16);
+        let slack = KINDS * segments::SLACK * segment + tables;
+        Self::with_parts(segment, bytes.saturating_sub(slack), first)
     }
 
-    fn with_parts(ring: usize, entries: usize, bases: usize, first: u64) -> Self {
-        assert!(ring < u32::MAX as usize, "an entry keeps 32 bits of offset");
+    fn with_parts(segment: usize, limit: usize, first: u64) -> Self {
+        assert!(
+            limit < u32::MAX as usize,
+            "an entry keeps 32 bits of offset"
+        );
         Self {
-            lines: SegmentedRing::new(ring),
-            index: SegmentedRing::new(entries),
-            times: Times::default(),
-            most_bases: bases,
+            lines: Lines::new(segment),
+            index: SegmentedQueue::new(segment),
+            members: Spans::new(segment),
+            bases: Spans::new(segment),
+            limit: limit.max(OVERHEAD + 1),
             tail: first,
             head: first,
             first,
@@ -97,21 +112,20 @@ impl Log {
     }
 
     /// The offset before which readers are about to be overrun: where the events end that are
-    /// evicted before a quarter of the ring, or of the index, is written anew.
+    /// evicted before a quarter of the budget is written anew, if lines are equally long.
     pub(crate) fn endangered(&self) -> u64 {
-        let kept = (self.lines.capacity() - self.lines.capacity() / 4) as u64;
-        let by_bytes = self.head_offset.saturating_sub(kept);
-        let kept = (self.index.capacity() - self.index.capacity() / 4) as u64;
-        let by_entries = match self.head - self.tail > kept {
-            true => self.start_of(self.head - kept),
-            false => 0,
-        };
-        by_bytes.max(by_entries)
+        let (used, kept) = (self.used(), self.limit - self.limit / 4);
+        if used <= kept {
+            return self.tail_offset;
+        }
+        // Both factors are less than 2^32.
+        let lines = self.head_offset - self.tail_offset;
+        self.tail_offset + lines * (used - kept) as u64 / used as u64
     }
 
     /// How many bytes of lines it can hold.
     pub(crate) fn capacity(&self) -> usize {
-        self.lines.capacity()
+        self.limit - OVERHEAD
     }
 
     /// Writes an event and gives its number, or `None` if the numbers are used up.
@@ -120,7 +134,7 @@ impl Log {
     ///
     /// 1. O(1) but for the copy and the events that make room;
     /// 2. never splits or reorders: each event is held whole or not at all;
-    /// 3. the line fits into the ring, and times do not decrease (the caller ensures both);
+    /// 3. the line fits into the log, and times do not decrease (the caller ensures both);
     /// 4. no allocation larger than a segment.
     pub(crate) fn append(
         &mut self,
@@ -132,27 +146,34 @@ impl Log {
     ) -> Option<u64> {
         let phrase = kind.phrase();
         let len = name.len() + phrase.len() + text.len() + 1;
-        assert!(
-            len <= self.lines.capacity(),
-            "the hub bounds names and texts"
-        );
+        assert!(len <= self.capacity(), "the hub bounds names and texts");
         let number = self.head;
         let next = number.checked_add(1)?;
-        while self.used() + len > self.lines.capacity() || self.len() == self.index.capacity() {
+        let member = MaybeSlot::from(member);
+        let same_member = self.members.last() == Some(member);
+        let millis = index::millis(self.bases.last(), time);
+        let mut needed = ENTRY + len;
+        needed += if same_member { 0 } else { MEMBER };
+        needed += if millis.is_some() { 0 } else { BASE };
+        while self.used() + needed > self.limit {
             self.evict();
         }
-        let millis = self.times.add(number, time);
         for part in [name, phrase, text, "\n"] {
-            self.lines.write(part.as_bytes());
-            self.head_offset += part.len() as u64;
+            self.lines.write(part);
         }
-        let entry = Entry::new(self.head_offset, kind, name.len(), member, millis);
-        self.index.write(&[entry]);
+        self.head_offset += len as u64;
+        if !same_member {
+            self.members.begin(number, member);
+            self.members.evict_before(self.tail);
+        }
+        if millis.is_none() {
+            self.bases.begin(number, time);
+            self.bases.evict_before(self.tail);
+        }
+        let millis = millis.unwrap_or(0);
+        let entry = Entry::new(self.head_offset, kind, name.len(), millis);
+        self.index.push(entry);
         self.head = next;
-        self.times.evict_before(self.tail);
-        while self.times.len() > self.most_bases {
-            self.evict();
-        }
         Some(number)
     }
 
@@ -161,7 +182,13 @@ impl Log {
     ///
     /// Must hold: `from` is in the log or its head; whole events only, in order, none left
     /// out; O(log n) but for the copy.
-    pub(crate) fn read(&self, from: u64, until: u64, max_bytes: usize, out: &mut Vec<u8>) -> Run {
+    pub(crate) fn read(
+        &self,
+        from: u64,
+        until: u64,
+        max_bytes: usize,
+        out: &mut impl Append,
+    ) -> Run {
         debug_assert!(self.tail <= from && from <= until && until <= self.head);
         let start = self.start_of(from);
         let to = self.fitting(from, until, start.saturating_add(max_bytes as u64));
@@ -170,21 +197,24 @@ impl Log {
         Run { to, start, end }
     }
 
-    /// Appends to `entries` what the index knows of these events, and gives the base of the first
-    /// one's time. Appends the other bases, if there are any.
-    pub(crate) fn read_index(
-        &self,
-        events: Range<u64>,
-        entries: &mut Vec<Entry>,
-        other_bases: &mut Vec<Base>,
-    ) -> Base {
+    /// Copies what the index knows of these events to `out`, which is empty.
+    pub(crate) fn read_index(&self, events: Range<u64>, out: &mut IndexCopy) {
         // An empty range may be anywhere, also where nothing is held any more.
         if events.is_empty() {
-            return Base::default();
+            return;
         }
         let len = (events.end - events.start) as usize;
-        self.index.copy(events.start - self.first, len, entries);
-        self.times.bases(events, other_bases)
+        let start = events.start - self.first;
+        self.index.copy(start, len, &mut out.entries);
+        // Nearly always there is one base, and often one member.
+        out.base = match self.bases.one_from(events.start) {
+            Some(base) => base,
+            None => self.bases.copy(events.clone(), &mut out.others().bases),
+        };
+        out.member = match self.members.one_from(events.start) {
+            Some(member) => member,
+            None => self.members.copy(events, &mut out.others().members),
+        };
     }
 
     /// Bytes ever written before event `number`, which is in the log or its head.
@@ -209,16 +239,24 @@ impl Log {
         self.index.get(number - self.first)
     }
 
+    /// The member of an event that is in the log.
+    pub(crate) fn member(&self, number: u64) -> Option<SlotId> {
+        self.members.value(number).get()
+    }
+
     /// The time of an event that is in the log.
     pub(crate) fn time(&self, number: u64) -> Timestamp {
-        self.times.base(number).time(self.entry(number))
+        self.entry(number).time(self.bases.value(number))
     }
 
     /// Removes the oldest event.
     fn evict(&mut self) {
         self.tail_offset = self.end_of(self.tail);
         self.tail += 1;
-        self.times.evict_before(self.tail);
+        self.lines.evict_before(self.tail_offset);
+        self.index.evict_before(self.tail - self.first);
+        self.members.evict_before(self.tail);
+        self.bases.evict_before(self.tail);
     }
 
     /// The greatest number up to which whole events from `from` on end by offset `limit`.
@@ -238,12 +276,12 @@ impl Log {
         fits
     }
 
-    fn len(&self) -> usize {
-        (self.head - self.tail) as usize
-    }
-
+    /// Bytes of lines, entries and spans.
     fn used(&self) -> usize {
         (self.head_offset - self.tail_offset) as usize
+            + (self.head - self.tail) as usize * ENTRY
+            + self.members.len() * MEMBER
+            + self.bases.len() * BASE
     }
 }
 

@@ -1,123 +1,234 @@
-//! A ring whose memory grows with its content, in segments of fixed size.
+//! Queues whose memory follows their content, in segments of fixed size.
 
-/// Bytes of one segment. Allocating one takes a few microseconds, which is how long a writer may
-/// hold the hub's lock for it; and allocators reuse blocks of this size.
-const SEGMENT_BYTES: usize = 64 * 1024;
+use std::collections::VecDeque;
+use std::mem;
 
 /// The first segment begins with this many bytes and doubles, so that an idle hub is small.
 const FIRST_BYTES: usize = 256;
 
-/// The last `capacity` of the elements ever written, found by the count of those before them.
-///
-/// Nothing is allocated before it is needed, nothing is moved but the first segment while it
-/// doubles, and nothing is freed: a ring that was full once stays at its capacity.
-#[derive(Debug)]
-pub(crate) struct SegmentedRing<T> {
-    /// Each is full, but perhaps the last. All have `SEGMENT` elements, the last of all has the rest.
-    segments: Vec<Vec<T>>,
-    capacity: usize,
-    /// The count of all elements ever written, and the place of the next one. Both, because a division
-    /// for each look at an element costs more than the look.
-    written: u64,
-    next: usize,
+/// How many segments a queue can take beyond its content: two that are partly used, and a spare one.
+pub(super) const SLACK: usize = 3;
+
+/// How many bytes a segment takes in the tables of segments, which grow by an eighth. Twice, because
+/// the table of each kind keeps its greatest size, and they do not all have that at once.
+pub(super) const TABLE_BYTES: usize = 2 * 28;
+
+/// The memory of one segment.
+pub(super) trait Segment: Default {
+    const ELEMENT_BYTES: usize;
+
+    fn capacity(&self) -> usize;
+    fn reserve_exact(&mut self, more: usize);
+    fn len(&self) -> usize;
+    fn clear(&mut self);
 }
 
-impl<T: Copy> SegmentedRing<T> {
-    const SEGMENT: usize = SEGMENT_BYTES / size_of::<T>();
+impl<T> Segment for Vec<T> {
+    const ELEMENT_BYTES: usize = size_of::<T>();
 
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self::with_written(capacity, 0)
+    fn capacity(&self) -> usize {
+        self.capacity()
     }
 
-    /// A ring as if so many elements had been written, which are held no more.
-    pub(super) fn with_written(capacity: usize, written: u64) -> Self {
-        assert!(capacity > 0, "a ring holds at least one element");
+    fn reserve_exact(&mut self, more: usize) {
+        self.reserve_exact(more);
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn clear(&mut self) {
+        self.clear();
+    }
+}
+
+impl Segment for String {
+    const ELEMENT_BYTES: usize = 1;
+
+    fn capacity(&self) -> usize {
+        self.capacity()
+    }
+
+    fn reserve_exact(&mut self, more: usize) {
+        self.reserve_exact(more);
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn clear(&mut self) {
+        self.clear();
+    }
+}
+
+/// The segments of a queue.
+///
+/// Nothing is allocated before it is needed, and nothing is moved but the first segment while it
+/// doubles. One emptied segment is kept for the next that is needed, so a queue of constant length
+/// allocates nothing. A queue takes less than [`SLACK`] segments more than its content.
+#[derive(Debug)]
+pub(super) struct Segments<S> {
+    held: VecDeque<S>,
+    /// The number of the first one that is held, counted from the first ever.
+    first: u64,
+    spare: S,
+    /// A segment has two to the power of this many places.
+    bits: u32,
+}
+
+impl<S: Segment> Segments<S> {
+    /// For segments of at most so many bytes.
+    pub(super) fn new(segment_bytes: usize) -> Self {
+        let places = (segment_bytes / S::ELEMENT_BYTES).max(1);
         Self {
-            segments: Vec::new(),
-            capacity,
-            written,
-            next: 0,
+            held: VecDeque::new(),
+            first: 0,
+            spare: S::default(),
+            bits: places.ilog2(),
         }
     }
 
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
+    /// How many places a segment has.
+    pub(super) fn size(&self) -> usize {
+        1 << self.bits
     }
 
-    /// Writes elements after all that were written before, at most `capacity` of them.
-    pub(crate) fn write(&mut self, mut elements: &[T]) {
-        debug_assert!(elements.len() <= self.capacity);
-        self.written += elements.len() as u64;
-        let mut at = self.next;
-        while !elements.is_empty() {
-            let (number, start) = (at / Self::SEGMENT, at % Self::SEGMENT);
-            let whole = Self::SEGMENT.min(self.capacity - number * Self::SEGMENT);
-            let (now, rest) = elements.split_at(elements.len().min(whole - start));
-            if number == self.segments.len() {
-                self.segments.push(Vec::new());
-            }
-            let segment = &mut self.segments[number];
-            if start == segment.len() {
-                reserve(segment, now.len(), whole, number == 0);
-                segment.extend_from_slice(now);
-            } else {
-                segment[start..start + now.len()].copy_from_slice(now);
-            }
-            elements = rest;
-            at = self.after(at, now.len());
+    /// The index of the segment that has this place, and which of its places that is.
+    pub(super) fn place(&self, offset: u64) -> (usize, usize) {
+        let index = (offset >> self.bits) - self.first;
+        (index as usize, offset as usize & (self.size() - 1))
+    }
+
+    pub(super) fn get(&self, index: usize) -> &S {
+        &self.held[index]
+    }
+
+    /// The segment with this index, which is the last one or a new one after it.
+    pub(super) fn last(&mut self, index: usize) -> &mut S {
+        if index == self.held.len() {
+            self.add();
         }
-        self.next = at;
+        &mut self.held[index]
+    }
+
+    /// Makes room for `needed` elements in the last segment, which can have at most `whole`.
+    #[cold]
+    pub(super) fn reserve(&mut self, needed: usize, whole: usize) {
+        let is_only = self.held.len() == 1;
+        let segment = self.held.back_mut().expect("one was added");
+        let capacity = match is_only {
+            true => (2 * segment.capacity()).max(FIRST_BYTES / S::ELEMENT_BYTES),
+            false => whole,
+        };
+        segment.reserve_exact(capacity.clamp(needed, whole) - segment.len());
+    }
+
+    /// What is before `offset` is no longer needed.
+    pub(super) fn evict_before(&mut self, offset: u64) {
+        if offset >> self.bits > self.first {
+            self.free_before(offset >> self.bits);
+        }
+    }
+
+    #[cold]
+    fn add(&mut self) {
+        let len = self.held.len();
+        if len == self.held.capacity() {
+            self.held.reserve_exact(len / 8 + 1);
+        }
+        self.held.push_back(mem::take(&mut self.spare));
+    }
+
+    #[cold]
+    fn free_before(&mut self, first: u64) {
+        while self.first < first {
+            self.first += 1;
+            let mut segment = self.held.pop_front().expect("it was written");
+            if self.spare.capacity() < segment.capacity() {
+                segment.clear();
+                self.spare = segment;
+            }
+        }
+    }
+
+    /// Bytes allocated for segments, and for the table of them.
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> (usize, usize) {
+        let segments = self.held.iter().chain([&self.spare]);
+        let elements: usize = segments.map(S::capacity).sum();
+        let table = self.held.capacity() * size_of::<S>();
+        (elements * S::ELEMENT_BYTES, table)
+    }
+
+    /// As if what is before `offset` had been written and evicted: whole segments.
+    #[cfg(test)]
+    pub(super) fn skip_to(&mut self, offset: u64) {
+        self.first = offset >> self.bits;
+    }
+}
+
+/// Elements that are written at one end and evicted at the other, found by the count of those ever
+/// written before them.
+#[derive(Debug)]
+pub(crate) struct SegmentedQueue<T> {
+    segments: Segments<Vec<T>>,
+    /// The count of all elements ever written.
+    written: u64,
+}
+
+impl<T: Copy> SegmentedQueue<T> {
+    pub(crate) fn new(segment_bytes: usize) -> Self {
+        Self {
+            segments: Segments::new(segment_bytes),
+            written: 0,
+        }
+    }
+
+    /// The count of all elements ever written.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Writes an element after all that were written before.
+    pub(crate) fn push(&mut self, element: T) {
+        let (index, at) = self.segments.place(self.written);
+        let segment = self.segments.last(index);
+        if at == segment.capacity() {
+            self.segments.reserve(at + 1, self.segments.size());
+        }
+        self.segments.last(index).push(element);
+        self.written += 1;
     }
 
     /// Appends to `out` the `len` elements from `offset` on, which are still held.
     pub(crate) fn copy(&self, offset: u64, mut len: usize, out: &mut Vec<T>) {
-        debug_assert!(len <= self.capacity);
-        let mut at = self.place(offset);
+        let (mut index, mut at) = self.segments.place(offset);
         while len > 0 {
-            let (number, start) = (at / Self::SEGMENT, at % Self::SEGMENT);
-            let segment = &self.segments[number][start..];
+            let segment = &self.segments.get(index)[at..];
             let now = &segment[..len.min(segment.len())];
             out.extend_from_slice(now);
             len -= now.len();
-            at = self.after(at, now.len());
+            (index, at) = (index + 1, 0);
         }
     }
 
     /// The element at `offset`, which is still held.
     pub(crate) fn get(&self, offset: u64) -> T {
-        let at = self.place(offset);
-        self.segments[at / Self::SEGMENT][at % Self::SEGMENT]
+        let (index, at) = self.segments.place(offset);
+        self.segments.get(index)[at]
     }
 
-    /// The place of the element at `offset`, which is still held, or of the next one.
-    fn place(&self, offset: u64) -> usize {
-        let back = (self.written - offset) as usize;
-        match self.next.checked_sub(back) {
-            Some(place) => place,
-            None => self.next + self.capacity - back,
-        }
+    /// The elements before `offset` are no longer needed.
+    pub(crate) fn evict_before(&mut self, offset: u64) {
+        self.segments.evict_before(offset);
     }
 
-    /// The place so many elements later, in the same segment or at the beginning of the next.
-    fn after(&self, place: usize, elements: usize) -> usize {
-        match place + elements {
-            end if end == self.capacity => 0,
-            end => end,
-        }
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> (usize, usize) {
+        self.segments.allocated()
     }
-}
-
-/// Makes room for `more` elements in a segment of at most `whole`.
-fn reserve<T>(segment: &mut Vec<T>, more: usize, whole: usize, first: bool) {
-    let needed = segment.len() + more;
-    if needed <= segment.capacity() {
-        return;
-    }
-    let capacity = match first {
-        true => (2 * segment.capacity()).max(FIRST_BYTES / size_of::<T>()),
-        false => whole,
-    };
-    segment.reserve_exact(capacity.clamp(needed, whole) - segment.len());
 }
 
 #[cfg(test)]
@@ -127,23 +238,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn holds_the_last_elements(
-            capacity in prop_oneof![1usize..40, 65_000usize..70_000, 131_072usize..200_000],
-            pieces in prop::collection::vec(0usize..30_000, 1..30),
+        fn queue_holds_what_is_not_evicted(
+            segment in prop_oneof![1usize..40, 1000usize..5000],
+            steps in prop::collection::vec((0usize..300, 0usize..300), 1..60),
         ) {
-            let mut ring = SegmentedRing::new(capacity);
-            let mut all: Vec<u8> = Vec::new();
-            for piece in pieces {
-                let start = all.len();
-                all.extend((start..start + piece.min(capacity)).map(|n| (n % 251) as u8));
-                ring.write(&all[start..]);
-                let held = all.len().min(capacity);
-                let mut out = Vec::new();
-                ring.copy((all.len() - held) as u64, held, &mut out);
-                prop_assert_eq!(&out[..], &all[all.len() - held..]);
-                if let Some(last) = all.last() {
-                    prop_assert_eq!(ring.get(all.len() as u64 - 1), *last);
+            let mut queue = SegmentedQueue::new(segment);
+            let (mut all, mut tail): (Vec<u8>, usize) = (Vec::new(), 0);
+            for (more, less) in steps {
+                for _ in 0..more {
+                    let element = (all.len() % 251) as u8;
+                    queue.push(element);
+                    all.push(element);
                 }
+                prop_assert_eq!(queue.written(), all.len() as u64);
+                tail = all.len().min(tail + less);
+                queue.evict_before(tail as u64);
+                let mut out = Vec::new();
+                queue.copy(tail as u64, all.len() - tail, &mut out);
+                prop_assert_eq!(&out[..], &all[tail..]);
+                for at in [tail, all.len().saturating_sub(1)] {
+                    if (tail..all.len()).contains(&at) {
+                        prop_assert_eq!(queue.get(at as u64), all[at]);
+                    }
+                }
+                let most = all.len() - tail + SLACK * queue.segments.size();
+                prop_assert!(queue.allocated().0 <= most);
             }
         }
     }
@@ -151,24 +270,35 @@ mod tests {
     mod memory {
         use super::*;
 
-        fn allocated(ring: &SegmentedRing<u8>) -> usize {
-            ring.segments.iter().map(Vec::capacity).sum()
+        fn push(queue: &mut SegmentedQueue<u8>, count: usize) {
+            (0..count).for_each(|_| queue.push(0));
         }
 
         #[test]
         fn grows_with_content() {
-            let mut ring = SegmentedRing::<u8>::new(1 << 20);
-            assert_eq!(allocated(&ring), 0);
-            ring.write(&[1; 10]);
-            assert_eq!(allocated(&ring), FIRST_BYTES);
+            let mut queue = SegmentedQueue::<u8>::new(64 * 1024);
+            assert_eq!(queue.allocated().0, 0);
+            push(&mut queue, 10);
+            assert_eq!(queue.allocated().0, FIRST_BYTES);
             let mut written = 10;
-            while written < 3 << 20 {
-                ring.write(&[2; 1000]);
+            while written < 300_000 {
+                push(&mut queue, 1000);
                 written += 1000;
-                let most = (2 * written).max(FIRST_BYTES).min(written + SEGMENT_BYTES);
-                assert!(allocated(&ring) <= most.min(1 << 20), "after {written}");
+                let most = (2 * written).max(FIRST_BYTES).min(written + 64 * 1024);
+                assert!(queue.allocated().0 <= most, "after {written}");
             }
-            assert_eq!(allocated(&ring), 1 << 20);
+        }
+
+        #[test]
+        fn reuses_the_emptied_segment() {
+            let mut queue = SegmentedQueue::<u8>::new(1024);
+            for n in 1..100 {
+                push(&mut queue, 1024);
+                queue.evict_before(1024 * (n - 1));
+                assert!(queue.allocated().0 <= 3 * 1024);
+            }
+            queue.evict_before(queue.written());
+            assert_eq!(queue.allocated().0, 1024, "one is kept");
         }
     }
 }

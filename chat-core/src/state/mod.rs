@@ -351,6 +351,10 @@ impl State {
         self.cursors.clear_barrier(id);
     }
 
+    pub(crate) fn barrier_reached(&self) -> bool {
+        self.barrier_reached
+    }
+
     pub(crate) fn take_barrier_reached(&mut self) -> bool {
         std::mem::take(&mut self.barrier_reached)
     }

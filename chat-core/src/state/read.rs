@@ -3,8 +3,9 @@
 use super::State;
 use super::cursors::CursorKey;
 use super::mailbox::Mailbox;
-use crate::log::index::{Base, Entry};
+use crate::log::index::IndexCopy;
 use crate::log::lag::Place;
+use crate::log::lines::Append;
 use crate::types::event::{Event, EventKind, LeaveReason};
 use crate::types::ids::{MaybeSlot, MemberId, SlotId};
 use crate::types::position::{Resumed, Start};
@@ -114,7 +115,7 @@ impl State {
         let held = self.log.held();
         !held.is_empty() && {
             let last = self.log.entry(held.end - 1);
-            last.kind() == EventKind::Arrived && last.member() == Some(id)
+            last.kind() == EventKind::Arrived && self.log.member(held.end - 1) == Some(id)
         }
     }
 
@@ -140,40 +141,22 @@ impl State {
         &mut self,
         cursor: &mut Cursor,
         amount: Amount,
-        out: &mut Vec<u8>,
+        out: &mut impl Append,
     ) -> ReadOutcome {
-        let mail = self.mail_of(cursor);
-        let (has_mail, before) = (
-            mail.is_some(),
-            mail.map_or(u64::MAX, |mail| mail.next_after(cursor.seq)),
-        );
-        let closed = self.closed_at.map(|end| (end, LeaveReason::Closed));
-        let left = match (cursor.attention == self.attention, cursor.member()) {
-            (false, Some(id)) => self.members.end(id),
-            _ => None,
-        };
-        if left.is_none() && !has_mail {
-            cursor.attention = self.attention;
-        }
-        let end = left.or(closed);
+        // Nearly always there is nothing but events.
+        let (has_mail, before, end) =
+            match cursor.attention == self.attention && self.closed_at.is_none() {
+                true => (false, u64::MAX, None),
+                false => self.other_than_events(cursor),
+            };
         let until = end.map_or(self.log.head(), |(until, _)| until);
-        let held = self.log.held();
+        let first_held = self.log.held().start.min(until);
         let started_at = cursor.seq;
-        let mut missed = 0;
-        if cursor.seq < held.start.min(until) {
-            missed = held.start.min(until) - cursor.seq;
-            self.cursors.missed(cursor.key, cursor.seq);
-            cursor.seq += missed;
-            self.gaps += 1;
-            // A position can be much earlier than the hub's first event.
-            self.missed = self.missed.saturating_add(missed);
+        if started_at < first_held {
+            self.miss(cursor, first_held);
         }
+        let missed = cursor.seq - started_at;
         let from = cursor.seq;
-        // A member that left long ago may have its end before the tail; then nothing is read.
-        if missed > 0 && from >= held.start {
-            let offset = self.log.start_of(from);
-            self.lag.advance(&mut cursor.place, offset, false);
-        }
         let (place, mut start) = (cursor.place, 0);
         if from < until && !(missed > 0 && amount == Amount::One) {
             let (to, max_bytes) = match amount {
@@ -185,8 +168,9 @@ impl State {
             (cursor.seq, start) = (run.to, run.start as u32);
             self.lag.advance(&mut cursor.place, run.end, true);
         }
-        if cursor.seq != started_at {
-            self.barrier_reached |= self.cursors.advance(cursor.key, cursor.seq);
+        // Written only if it changes: another reader has the state's memory in its cache.
+        if cursor.seq != started_at && self.cursors.advance(cursor.key, cursor.seq) {
+            self.barrier_reached = true;
         }
         let caught_up = cursor.seq == until && !has_mail;
         let room = amount != Amount::One || (missed == 0 && from == until);
@@ -202,6 +186,41 @@ impl State {
             closed: closed.map(|(_, reason)| reason),
             caught_up: caught_up && end.is_none(),
             before: place,
+        }
+    }
+
+    /// Whether the member that reads has mail, the number of the event before which its next mail
+    /// comes, and where its stream ends and why.
+    #[cold]
+    fn other_than_events(&self, cursor: &mut Cursor) -> (bool, u64, Option<(u64, LeaveReason)>) {
+        let mail = self.mail_of(cursor);
+        let (has_mail, before) = (
+            mail.is_some(),
+            mail.map_or(u64::MAX, |mail| mail.next_after(cursor.seq)),
+        );
+        let closed = self.closed_at.map(|end| (end, LeaveReason::Closed));
+        let left = match (cursor.attention == self.attention, cursor.member()) {
+            (false, Some(id)) => self.members.end(id),
+            _ => None,
+        };
+        if left.is_none() && !has_mail {
+            cursor.attention = self.attention;
+        }
+        (has_mail, before, left.or(closed))
+    }
+
+    /// Moves the cursor behind events that were evicted before it read them, to event number `to`.
+    #[cold]
+    fn miss(&mut self, cursor: &mut Cursor, to: u64) {
+        self.cursors.missed(cursor.key, cursor.seq);
+        self.gaps += 1;
+        // A position can be much earlier than the hub's first event.
+        self.missed = self.missed.saturating_add(to - cursor.seq);
+        cursor.seq = to;
+        // A member that left long ago may have its end before the tail; then nothing is read.
+        if to >= self.log.held().start {
+            let offset = self.log.start_of(to);
+            self.lag.advance(&mut cursor.place, offset, false);
         }
     }
 
@@ -245,15 +264,9 @@ impl State {
         Some(mailbox).filter(|mailbox| !mailbox.is_empty())
     }
 
-    /// Appends the index entries of events that a read just gave; see
-    /// [`Log::read_index`](crate::log::Log::read_index).
-    pub(crate) fn read_index(
-        &self,
-        events: Range<u64>,
-        entries: &mut Vec<Entry>,
-        other_bases: &mut Vec<Base>,
-    ) -> Base {
-        self.log.read_index(events, entries, other_bases)
+    /// Copies the index of events that a read just gave.
+    pub(crate) fn read_index(&self, events: Range<u64>, out: &mut IndexCopy) {
+        self.log.read_index(events, out);
     }
 
     /// The event that a read just gave, except for its line.
@@ -262,7 +275,7 @@ impl State {
         Event {
             seq,
             time: self.log.time(seq),
-            member: entry.member().map(|slot| self.member_id(slot)),
+            member: self.log.member(seq).map(|slot| self.member_id(slot)),
             kind: entry.kind(),
             name_len: entry.name_len(),
             line: (),

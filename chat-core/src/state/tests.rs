@@ -3,6 +3,7 @@
 
 use super::read::{Amount, Cursor};
 use super::*;
+use crate::log::index::IndexCopy;
 use crate::types::position::Start;
 use command::TextsBuffer;
 use proptest::prelude::*;
@@ -177,8 +178,8 @@ impl Scene {
         while from < held.end {
             from = state.log.read(from, held.end, usize::MAX, &mut lines).to;
         }
-        let (mut entries, mut bases) = (Vec::new(), Vec::new());
-        let base = state.read_index(held.clone(), &mut entries, &mut bases);
+        let mut index = IndexCopy::default();
+        state.read_index(held.clone(), &mut index);
         let found = NAMES.map(|name| {
             let name = Name::assigned(name).expect("the names are valid");
             state.find(&name, &name.keys())
@@ -189,7 +190,7 @@ impl Scene {
             .map(|(id, _)| (id, state.name(*id), state.left(*id), state.mail(*id)))
             .collect();
         format!(
-            "{held:?} {base:?} {entries:?} {bases:?} {} {found:?} {members:?} {:?} {:?} {:?} {:?}",
+            "{held:?} {index:?} {} {found:?} {members:?} {:?} {:?} {:?} {:?}",
             String::from_utf8_lossy(&lines),
             state.roster(usize::MAX),
             state.stats(),

@@ -22,7 +22,7 @@ const MAX_LOG: usize = 3 << 30;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HubConfig {
-    /// Bytes of memory for the log: lines, index and times together. Default 8 MiB.
+    /// Bytes of memory for the log: lines, and 8 to 20 bytes of index for each. Default 8 MiB.
     ///
     /// This bounds the memory of the hub, however many members it has and however slow they are:
     /// a member that is further behind misses the oldest events and receives their number. The log
@@ -94,8 +94,8 @@ impl HubConfig {
         self.max_text = self.max_text.min(MAX_TEXT);
         // Two names of letters that are four bytes each, the phrase between, and the line end.
         let longest = self.max_text + 2 * 4 * Name::MAX_ASSIGNED_CHARS + 9;
-        // Less than a third is index and times.
-        let least = longest * 8 * 3 / 2;
+        // Less than three eighths are index, and segments that are partly used.
+        let least = longest * 8 * 8 / 5;
         self.log_bytes = self.log_bytes.clamp(least, MAX_LOG);
         self
     }

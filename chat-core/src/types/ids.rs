@@ -52,6 +52,12 @@ impl MaybeSlot {
     }
 }
 
+impl Default for MaybeSlot {
+    fn default() -> Self {
+        Self(Self::NONE)
+    }
+}
+
 impl From<Option<SlotId>> for MaybeSlot {
     fn from(slot: Option<SlotId>) -> Self {
         Self(slot.unwrap_or(Self::NONE))
