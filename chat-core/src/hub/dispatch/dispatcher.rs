@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::task::yield_now;
 
 /// How many readers a dispatcher serves before it yields to other tasks.
-const READERS_PER_TURN: usize = 128;
+const READERS_PER_TURN: usize = 64;
 
 /// The time after which it yields even if it has served fewer.
 const TURN: Duration = Duration::from_millis(1);
