@@ -21,7 +21,7 @@ pub(super) async fn complete_attempts(fixture: &mut Fixture) -> CheckResult {
     for size in [0, 1, 10, 100, 1000, 4000] {
         expect_attempt(fixture).await?;
         let texts = ["first", "second", "third"].map(|text| text.to_owned() + &"x".repeat(size));
-        let (partial, deliveries) = (fixture.probe.partial(), fixture.probe.deliveries());
+        let before = incomplete(fixture);
         // Each of them by an attempt of its own, and then all of them together.
         for text in &texts {
             fixture.publish(text)?;
@@ -30,17 +30,9 @@ pub(super) async fn complete_attempts(fixture: &mut Fixture) -> CheckResult {
         fixture.publish_all(&texts)?;
         fixture.settle().await;
         fixture.skip_events();
-        let is_complete =
-            (fixture.probe.partial(), fixture.probe.deliveries()) == (partial, deliveries);
-        complete += u64::from(is_complete);
+        complete += u64::from(incomplete(fixture) == before);
         for text in texts.iter().chain(&texts) {
-            let received = fixture.expect_observer_message(text).await;
-            match (received, is_complete) {
-                (Err(CheckError::Failed(evidence)), true) => {
-                    return fail(format!("all attempts were complete, but {evidence}"));
-                }
-                (received, _) => received?,
-            }
+            expect_after_attempts(fixture, text, before).await?;
         }
     }
     match complete {
@@ -83,8 +75,9 @@ pub(super) async fn failed_attempts(fixture: &mut Fixture) -> CheckResult {
 async fn expect_attempt(fixture: &mut Fixture) -> CheckResult {
     let before = fixture.probe.attempts();
     loop {
+        let incomplete = incomplete(fixture);
         fixture.publish("one line")?;
-        fixture.expect_observer_message("one line").await?;
+        expect_after_attempts(fixture, "one line", incomplete).await?;
         fixture.skip_events();
         if fixture.probe.attempts() > before {
             return Ok(());
@@ -95,6 +88,23 @@ async fn expect_attempt(fixture: &mut Fixture) -> CheckResult {
         sleep(Duration::from_millis(1)).await;
         let what = || "the session to call `try_deliver`".into();
         fixture.deadline().check(what)?;
+    }
+}
+
+/// How many calls there were that no complete attempt needs. It changes with each of them.
+fn incomplete(fixture: &Fixture) -> u64 {
+    let probe = &fixture.probe;
+    probe.partial() + probe.deliveries()
+}
+
+/// The next line that the peer receives is this message of the observer. `before` is the number of
+/// [`incomplete`] calls when it was published.
+async fn expect_after_attempts(fixture: &mut Fixture, text: &str, before: u64) -> CheckResult {
+    match fixture.expect_observer_message(text).await {
+        Err(CheckError::Failed(evidence)) if incomplete(fixture) == before => {
+            fail(format!("all attempts were complete, but {evidence}"))
+        }
+        received => received,
     }
 }
 
