@@ -20,7 +20,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::serve::ListenerExt;
 use axum::{Extension, Router, routing::get};
-use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
+use chat_core::transport::{Attempt, DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
 use chat_core::{Hub, HubConfig, LeaveReason, Name};
 use chat_server::{Incoming, Listener, ServerConfig, TcpListeners, serve};
 use futures_util::stream::{Peekable, SplitSink, SplitStream};
@@ -125,6 +125,21 @@ impl DeliverHalf for Deliverer {
         sent.map_err(io::Error::other)
     }
 
+    fn try_deliver(&mut self, lines: &[u8]) -> io::Result<Attempt> {
+        // As above, nothing is taken before the last message is written.
+        if !poll_once(self.0.flush())? {
+            return Ok(Attempt::Partial(0));
+        }
+        let message = Message::Text(String::from_utf8_lossy(lines).into_owned().into());
+        if !poll_once(self.0.feed(message))? {
+            return Ok(Attempt::Partial(0));
+        }
+        Ok(match poll_once(self.0.flush())? {
+            true => Attempt::Complete,
+            false => Attempt::Partial(lines.len()),
+        })
+    }
+
     async fn close(&mut self, reason: LeaveReason) -> io::Result<()> {
         let close = CloseFrame {
             code: match reason {
@@ -137,6 +152,12 @@ impl DeliverHalf for Deliverer {
         let sent = self.0.send(Message::Close(Some(close))).await;
         sent.map_err(io::Error::other)
     }
+}
+
+/// Polls a future of the sink once. Returns whether it is done.
+fn poll_once(done: impl Future<Output = Result<(), axum::Error>>) -> io::Result<bool> {
+    let done = done.now_or_never().transpose();
+    done.map(|done| done.is_some()).map_err(io::Error::other)
 }
 
 // The listener for both kinds of peers, so that one server counts and drains them all.

@@ -83,5 +83,6 @@ async fn passes_all_checks() -> io::Result<()> {
     });
     let report = report.await;
     report.assert_passed_but(&[Check::PartialLines, Check::HalfClose]);
+    assert_eq!(report.not_applicable(), [], "{report}");
     Ok(())
 }

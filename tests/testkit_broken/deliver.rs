@@ -1,9 +1,10 @@
 //! The delivering half and its flaws.
 
+use super::attempt::{self, Kept};
 use super::{Flaw, Shared};
 use async_trait::async_trait;
 use chat_core::LeaveReason;
-use chat_core::transport::{DeliverHalf, Feed};
+use chat_core::transport::{Attempt, DeliverHalf, Feed};
 use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -13,13 +14,15 @@ use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-type Stream = WriteHalf<DuplexStream>;
+pub(crate) type Stream = WriteHalf<DuplexStream>;
 
 pub(crate) struct FlawedDeliverer {
     shared: Shared,
     sink: Sink,
     /// The line that is delayed.
     delayed: String,
+    /// What attempts have left.
+    kept: Kept,
 }
 
 enum Sink {
@@ -58,6 +61,7 @@ impl FlawedDeliverer {
             shared,
             sink,
             delayed: String::new(),
+            kept: Kept::default(),
         }
     }
 
@@ -65,6 +69,9 @@ impl FlawedDeliverer {
         let Sink::Stream(Some(stream)) = &mut self.sink else {
             return Err(io::ErrorKind::NotConnected.into());
         };
+        if self.shared.flaw != Flaw::FlushesOnlyWithLines {
+            self.kept.write(stream).await?;
+        }
         match self.shared.flaw {
             Flaw::StopsDeliveringAtEnd if self.shared.input_ended.load(SeqCst) => drop(feed.take()),
             Flaw::DelaysLastLine => {
@@ -129,6 +136,14 @@ impl FlawedDeliverer {
                     Poll::Pending => Ok(0),
                 })?;
             }
+            Flaw::FlushesOnlyWithLines => {
+                let lines = feed.take();
+                if !lines.is_empty() {
+                    self.kept.write(stream).await?;
+                    stream.write_all(lines.as_bytes()).await?;
+                }
+            }
+            Flaw::RetriesAfterErrors => drop(lend(stream, feed).await),
             _ => {
                 let sent = lend(stream, feed).await;
                 if self.shared.flaw != Flaw::IgnoresEndOfInput {
@@ -143,7 +158,7 @@ impl FlawedDeliverer {
 }
 
 /// Writes as much as there is capacity for, without registering a waker.
-fn write_now(stream: &mut Stream, bytes: &[u8]) -> Poll<io::Result<usize>> {
+pub(crate) fn write_now(stream: &mut Stream, bytes: &[u8]) -> Poll<io::Result<usize>> {
     Pin::new(stream).poll_write(&mut Context::from_waker(Waker::noop()), bytes)
 }
 
@@ -182,6 +197,15 @@ impl DeliverHalf for FlawedDeliverer {
                 permit.send(feed.take());
                 Ok(())
             }
+        }
+    }
+
+    fn try_deliver(&mut self, lines: &[u8]) -> io::Result<Attempt> {
+        match &mut self.sink {
+            Sink::Stream(Some(stream)) => {
+                attempt::try_deliver(self.shared.flaw, stream, &mut self.kept, lines)
+            }
+            _ => Ok(Attempt::Unsupported),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The checks of `chat_core::testkit` fail for transports that break their rules: each check has at
 //! least one transport with a flaw, and gives the reason.
 
+mod attempt;
 mod deliver;
 mod receive;
 
@@ -12,6 +13,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 use tokio::io::DuplexStream;
 use tokio::sync::Mutex;
 
@@ -52,6 +54,18 @@ enum Flaw {
     AbortsWritesOnClose,
     IgnoresClose,
     LeaksConnection,
+    // Of attempts to deliver.
+    Unsupported,
+    BuffersAttempts,
+    DelaysLastLineOfAttempts,
+    ClaimsWholeAttempts,
+    UnderstatesAttempts,
+    OverstatesAttempts,
+    FlushesOnlyWithLines,
+    QueuesAttempts,
+    BlocksWhenFull,
+    IgnoresErrorsOfAttempts,
+    RetriesAfterErrors,
 }
 
 /// A transport over a stream in memory, with a flaw.
@@ -106,13 +120,22 @@ async fn connect(flaw: Flaw) -> io::Result<(FlawedTransport, Stream<DuplexStream
 }
 
 /// A flaw, the check that it must fail, and a part of the evidence.
-const FLAWS: [(Flaw, Check, &str); 32] = [
+const FLAWS: [(Flaw, Check, &str); 43] = [
     (
         Flaw::WaitsForMoreInput,
         Check::PingPong,
         "the other members to receive \"testkit:1: pong 0\"",
     ),
-    (Flaw::DelaysLastLine, Check::PingPong, "the peer to receive"),
+    (
+        Flaw::DelaysLastLine,
+        Check::PingPong,
+        "without `try_deliver`: waited 10s for the peer to receive",
+    ),
+    (
+        Flaw::BuffersAttempts,
+        Check::PingPong,
+        "waited 10s for the peer to receive",
+    ),
     (
         Flaw::DropsEmptyLines,
         Check::EmptyLines,
@@ -166,6 +189,41 @@ const FLAWS: [(Flaw, Check, &str); 32] = [
         "one call of `deliver` took",
     ),
     (
+        Flaw::BuffersAttempts,
+        Check::CompleteAttempts,
+        "all attempts were complete, but waited",
+    ),
+    (
+        Flaw::DelaysLastLineOfAttempts,
+        Check::CompleteAttempts,
+        "all attempts were complete, but waited",
+    ),
+    (
+        Flaw::ClaimsWholeAttempts,
+        Check::PartialAttempts,
+        "instead of \"observer: ",
+    ),
+    (
+        Flaw::UnderstatesAttempts,
+        Check::PartialAttempts,
+        "instead of \"observer: ",
+    ),
+    (
+        Flaw::OverstatesAttempts,
+        Check::PartialAttempts,
+        "instead of \"observer: ",
+    ),
+    (
+        Flaw::FlushesOnlyWithLines,
+        Check::PartialAttempts,
+        "the peer to receive the rest of",
+    ),
+    (
+        Flaw::QueuesAttempts,
+        Check::PartialAttempts,
+        "bytes were taken while the peer read nothing",
+    ),
+    (
         Flaw::LocksBothHalves,
         Check::IndependentHalves,
         "the other members to receive",
@@ -197,6 +255,11 @@ const FLAWS: [(Flaw, Check, &str); 32] = [
         "the connection to close",
     ),
     (
+        Flaw::BlocksWhenFull,
+        Check::NoBlocking,
+        "`try_deliver` had not returned",
+    ),
+    (
         Flaw::ReadsAhead,
         Check::NoReadAhead,
         "bytes were received while the session did not call `receive`",
@@ -219,7 +282,7 @@ const FLAWS: [(Flaw, Check, &str); 32] = [
     (
         Flaw::StopsDeliveringAtEnd,
         Check::HalfClose,
-        "instead of \"observer: ",
+        "the stream ended within a line, before \"observer: ",
     ),
     (
         Flaw::IgnoresEndOfInput,
@@ -230,6 +293,16 @@ const FLAWS: [(Flaw, Check, &str); 32] = [
         Flaw::IgnoresEndOfInput,
         Check::Disconnect,
         "the session of a peer that has disconnected to end",
+    ),
+    (
+        Flaw::IgnoresErrorsOfAttempts,
+        Check::FailedAttempts,
+        "the session of a peer that has disconnected to end",
+    ),
+    (
+        Flaw::RetriesAfterErrors,
+        Check::FailedAttempts,
+        "were polled 500000 times",
     ),
     (
         Flaw::ReportsErrorAsEnd,
@@ -260,13 +333,31 @@ mod transport {
     async fn without_flaw_passes() {
         let report = testkit::check(async || connect(Flaw::None).await).await;
         report.assert_passed_but(&[]);
+        assert_eq!(report.not_applicable(), [], "{report}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_attempts_passes() {
+        let report = testkit::check(async || connect(Flaw::Unsupported).await).await;
+        report.assert_passed_but(&[]);
+        let attempts = [
+            Check::CompleteAttempts,
+            Check::PartialAttempts,
+            Check::NoBlocking,
+            Check::FailedAttempts,
+        ];
+        assert_eq!(report.not_applicable(), attempts, "{report}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn with_flaw_fails_for_it() {
         let mut wrong = String::new();
         for (flaw, check, evidence) in FLAWS {
-            let suite = Suite::default().only(&[check]);
+            let mut suite = Suite::default().only(&[check]);
+            if flaw == Flaw::BlocksWhenFull {
+                // It blocks for so long in real time.
+                suite = suite.deadline(Duration::from_secs(1));
+            }
             let report = suite.check(async || connect(flaw).await).await;
             match report.outcomes() {
                 [(_, Outcome::Failed(found))] if found.contains(evidence) => {}

@@ -27,6 +27,16 @@ pub enum Check {
     ShortWrites,
     /// Each call of `deliver` takes from its feed once.
     OneTakePerCall,
+    /// An attempt that was [complete](crate::transport::Attempt::Complete) needs no further call for
+    /// the peer to receive all its lines. Needs [`try_deliver`].
+    ///
+    /// [`try_deliver`]: crate::transport::DeliverHalf::try_deliver
+    CompleteAttempts,
+    /// A peer that reads little at a time receives what `try_deliver` and `deliver` send in turn: in
+    /// order, once. Needs [`try_deliver`].
+    ///
+    /// [`try_deliver`]: crate::transport::DeliverHalf::try_deliver
+    PartialAttempts,
     /// Messages of a peer that reads nothing are published.
     IndependentHalves,
     /// A peer that has read nothing for long, and then reads, receives the exact number of lines it
@@ -34,6 +44,10 @@ pub enum Check {
     Gap,
     /// A peer that reads nothing for longer than the stall timeout is disconnected.
     StallTimeout,
+    /// Attempts return while the peer reads nothing. Needs [`try_deliver`].
+    ///
+    /// [`try_deliver`]: crate::transport::DeliverHalf::try_deliver
+    NoBlocking,
     /// Input that the session does not ask for is not read.
     NoReadAhead,
     /// The transport is not polled in a busy loop, neither without input nor while the peer reads
@@ -46,6 +60,10 @@ pub enum Check {
     HalfClose,
     /// The remote is dropped with input unread.
     Disconnect,
+    /// The remote is dropped, and only the delivering half can notice. Needs [`try_deliver`].
+    ///
+    /// [`try_deliver`]: crate::transport::DeliverHalf::try_deliver
+    FailedAttempts,
     /// The connection breaks. Needs [`reset`](super::Remote::reset).
     Reset,
     /// The peer asks for the end of its session.
@@ -58,7 +76,7 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order in which they run.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::PingPong,
         Self::EmptyLines,
         Self::Utf8Text,
@@ -68,19 +86,32 @@ impl Check {
         Self::PartialLines,
         Self::ShortWrites,
         Self::OneTakePerCall,
+        Self::CompleteAttempts,
+        Self::PartialAttempts,
         Self::IndependentHalves,
         Self::Gap,
         Self::StallTimeout,
+        Self::NoBlocking,
         Self::NoReadAhead,
         Self::NoBusyPolling,
         Self::EndOfInput,
         Self::HalfClose,
         Self::Disconnect,
+        Self::FailedAttempts,
         Self::Reset,
         Self::Quit,
         Self::HubClose,
         Self::SessionDrop,
     ];
+
+    /// Whether it is a check of the optional `try_deliver`.
+    pub(super) fn needs_attempts(self) -> bool {
+        use Check::{CompleteAttempts, FailedAttempts, NoBlocking, PartialAttempts};
+        matches!(
+            self,
+            CompleteAttempts | PartialAttempts | NoBlocking | FailedAttempts
+        )
+    }
 
     /// The rule: what a transport must do to pass, and the item whose docs say so.
     pub fn rule(self) -> &'static str {
@@ -113,6 +144,14 @@ impl Check {
             Self::OneTakePerCall => {
                 "`DeliverHalf::deliver` returns after every piece, so the session sees progress"
             }
+            Self::CompleteAttempts => {
+                "`Attempt::Complete`: the peer has taken everything, and nothing of it waits in a \
+                 buffer of the transport"
+            }
+            Self::PartialAttempts => {
+                "`Attempt::Partial`: exactly so many bytes were taken, and `deliver` flushes what \
+                 is in a buffer of the transport, also if there is nothing more to deliver"
+            }
             Self::IndependentHalves => {
                 "`chat_core::transport`: reading never waits for writing, nor writing for reading"
             }
@@ -123,6 +162,9 @@ impl Check {
             Self::StallTimeout => {
                 "a call of `DeliverHalf::deliver` in which the peer takes nothing for too long \
                  ends the session, and dropping both halves closes the connection"
+            }
+            Self::NoBlocking => {
+                "`DeliverHalf::try_deliver` must not block: other peers wait for this call"
             }
             Self::NoReadAhead => {
                 "`ReceiveHalf::receive` does not read ahead: the session may wait between its calls"
@@ -142,6 +184,10 @@ impl Check {
             Self::Disconnect => {
                 "a disconnected peer is an end or an error of `ReceiveHalf::receive`, or an error \
                  of `DeliverHalf::deliver`"
+            }
+            Self::FailedAttempts => {
+                "an error of `DeliverHalf::try_deliver`, or of the call of `deliver` after it, \
+                 means that the connection broke, and ends the session"
             }
             Self::Reset => {
                 "an error of `ReceiveHalf::receive` means that the connection broke, and ends the \

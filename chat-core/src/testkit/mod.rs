@@ -24,9 +24,25 @@
 //! a close. Small buffers find more: let the connection hold some hundred bytes if you can, or as
 //! little as the system allows. A real socket needs real time; in memory, time can be paused.
 //!
-//! The checks need a tokio runtime with time enabled. All together take about two seconds, or less
-//! than one if time is paused. One that fails can take up to [`Suite::deadline`]. A transport that
-//! blocks its thread blocks the checks, too.
+//! # Attempts to deliver
+//!
+//! A session delivers in two ways to a transport that implements the optional
+//! [`try_deliver`](crate::transport::DeliverHalf::try_deliver). So each check runs over a second
+//! connection, on which `try_deliver` is masked: the session is told [`Attempt::Unsupported`], and
+//! calls `deliver` for everything. The evidence of a failure there begins with ``without
+//! `try_deliver` ``. There is no second run of a check without attempts, nor of the four checks that
+//! need them. Those are [not applicable](Outcome::NotApplicable) to a transport that does not
+//! implement the method. If yours does, assert that [`Report::not_applicable`] is empty: a wrapper
+//! that does not forward the method is only slower, and no check fails for it.
+//!
+//! # Time
+//!
+//! The checks need a tokio runtime with time enabled. All together take about four seconds, or one
+//! if time is paused. One that fails can take up to [`Suite::deadline`]. Attempts are made on a
+//! thread of their own, so one that blocks its thread fails its check at the deadline, in real time.
+//! A transport that blocks its thread in another call blocks the checks, too.
+//!
+//! [`Attempt::Unsupported`]: crate::transport::Attempt::Unsupported
 
 mod check;
 mod checks;
@@ -34,6 +50,7 @@ mod fixture;
 mod probe;
 mod remote;
 mod report;
+mod watchdog;
 
 pub use check::Check;
 pub use remote::{Remote, Stream};
@@ -93,8 +110,8 @@ impl Suite {
         self
     }
 
-    /// Sets how long one check may take; default 10 s. A check that passes takes far less, unless
-    /// the connection is slow.
+    /// Sets how long one run of a check may take, and one attempt to deliver in real time; default
+    /// 10 s. A check that passes takes far less, unless the connection is slow.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -108,16 +125,33 @@ impl Suite {
     ) -> Report {
         let mut outcomes = Vec::new();
         for &check in &self.checks {
-            let outcome = match timeout(self.deadline, connect()).await {
-                Ok(Ok((transport, remote))) => {
-                    let (transport, remote) = (Box::new(transport), Box::new(remote));
-                    checks::run(check, transport, remote, self.deadline).await
+            let (mut outcome, has_attempts) = self.run(check, &mut connect, false).await;
+            if has_attempts && outcome == Outcome::Passed && !check.needs_attempts() {
+                outcome = self.run(check, &mut connect, true).await.0;
+                if let Outcome::Failed(evidence) = &mut outcome {
+                    evidence.insert_str(0, "without `try_deliver`: ");
                 }
-                Ok(Err(error)) => Outcome::Failed(format!("cannot connect: {error}")),
-                Err(elapsed) => Outcome::Failed(format!("cannot connect: {elapsed}")),
-            };
+            }
             outcomes.push((check, outcome));
         }
         Report { outcomes }
+    }
+
+    /// Runs a check over a connection of its own; see [`checks::run`].
+    async fn run<T: Transport, R: Remote>(
+        &self,
+        check: Check,
+        connect: &mut impl AsyncFnMut() -> io::Result<(T, R)>,
+        masks_attempts: bool,
+    ) -> (Outcome, bool) {
+        let failed = match timeout(self.deadline, connect()).await {
+            Ok(Ok((transport, remote))) => {
+                let (transport, remote) = (Box::new(transport), Box::new(remote));
+                return checks::run(check, transport, remote, masks_attempts, self.deadline).await;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(elapsed) => elapsed.to_string(),
+        };
+        (Outcome::Failed(format!("cannot connect: {failed}")), false)
     }
 }

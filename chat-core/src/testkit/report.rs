@@ -10,6 +10,8 @@ pub enum Outcome {
     Passed,
     /// The [`Remote`](super::Remote) lacks a capability that the check needs, and which.
     Skipped(String),
+    /// The rule is one for an optional method that the transport does not implement, and which.
+    NotApplicable(String),
     /// The transport breaks the rule, with the evidence.
     Failed(String),
 }
@@ -38,8 +40,13 @@ impl Report {
         self.select(|outcome| matches!(outcome, Outcome::Skipped(_)))
     }
 
+    /// The checks of an optional method that the transport does not implement.
+    pub fn not_applicable(&self) -> Vec<Check> {
+        self.select(|outcome| matches!(outcome, Outcome::NotApplicable(_)))
+    }
+
     /// Asserts that the skipped checks are exactly these, in the order in which they run, and that
-    /// all others passed.
+    /// all others passed or are not applicable.
     ///
     /// # Panics
     ///
@@ -65,6 +72,7 @@ impl fmt::Display for Report {
             match outcome {
                 Outcome::Passed => writeln!(f, "{check:<17} passed")?,
                 Outcome::Skipped(capability) => writeln!(f, "{check:<17} skipped: {capability}")?,
+                Outcome::NotApplicable(why) => writeln!(f, "{check:<17} not applicable: {why}")?,
                 Outcome::Failed(evidence) => {
                     writeln!(f, "{check:<17} FAILED: {evidence}")?;
                     writeln!(f, "{:<17} rule: {}", "", check.rule())?;

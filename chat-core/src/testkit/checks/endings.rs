@@ -52,6 +52,15 @@ pub(super) async fn disconnect(fixture: &mut Fixture) -> CheckResult {
     fixture.expect_message("hello").await?;
     // The peer does not read this.
     fixture.publish("good bye")?;
+    // Either half may be the first to notice it.
+    expect_end_after_disconnect(fixture, &[LeaveReason::Lost, LeaveReason::Left]).await
+}
+
+/// The peer disconnects, and its session ends for one of these reasons.
+pub(super) async fn expect_end_after_disconnect(
+    fixture: &mut Fixture,
+    reasons: &[LeaveReason],
+) -> CheckResult {
     drop(fixture.take_remote()?);
     // A transport that notices it only when it writes is given something to write.
     while !fixture.has_ended() {
@@ -60,10 +69,8 @@ pub(super) async fn disconnect(fixture: &mut Fixture) -> CheckResult {
         let what = || "the session of a peer that has disconnected to end".into();
         fixture.deadline().check(what)?;
     }
-    // Either half may be the first to notice it.
-    let either = [LeaveReason::Lost, LeaveReason::Left];
-    fixture.expect_session_end(&either).await?;
-    fixture.expect_departure(&either).await
+    fixture.expect_session_end(reasons).await?;
+    fixture.expect_departure(reasons).await
 }
 
 pub(super) async fn reset(fixture: &mut Fixture) -> CheckResult {

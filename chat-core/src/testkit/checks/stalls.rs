@@ -33,7 +33,7 @@ pub(super) fn short_stall_timeout(hub: &mut HubConfig, session: &mut SessionConf
 }
 
 /// The `n`th text that is published to a peer that does not read.
-fn text(n: u64) -> String {
+pub(super) fn text(n: u64) -> String {
     format!("{n} {}", "x".repeat((n * 37 % 4000) as usize))
 }
 
@@ -42,22 +42,29 @@ fn text(n: u64) -> String {
 async fn overrun(fixture: &mut Fixture) -> CheckResult<u64> {
     let mut published = 0;
     while fixture.hub.stats().overrun == 0 && !fixture.has_ended() {
-        let taken = fixture.probe.taken();
-        if taken > MAX_BUFFERED {
-            return fail(format!(
-                "{taken} bytes were taken while the peer read nothing"
-            ));
-        }
-        for _ in 0..32 {
-            fixture.publish(&text(published))?;
-            fixture.skip_events();
-            published += 1;
-        }
-        fixture.settle().await;
+        published = publish_more(fixture, published).await?;
         let what = || "the log to overrun a peer that reads nothing".into();
         fixture.deadline().check(what)?;
     }
     Ok(published)
+}
+
+/// Publishes the texts from `n` on that go together, to a peer that reads nothing, and waits until
+/// the transport takes no more. Returns the number of the next text.
+pub(super) async fn publish_more(fixture: &mut Fixture, n: u64) -> CheckResult<u64> {
+    let taken = fixture.probe.taken();
+    if taken > MAX_BUFFERED {
+        return fail(format!(
+            "{taken} bytes were taken while the peer read nothing"
+        ));
+    }
+    let next = n + 32;
+    for n in n..next {
+        fixture.publish(&text(n))?;
+        fixture.skip_events();
+    }
+    fixture.settle().await;
+    Ok(next)
 }
 
 /// The same, where the session must not end.
