@@ -16,8 +16,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::task::yield_now;
 
-/// How many readers a dispatcher serves before it yields to other tasks.
-const READERS_PER_TURN: usize = 64;
+/// How many readers a dispatcher serves before it yields to other tasks. In the models, so few that
+/// a round has several turns.
+pub(super) const READERS_PER_TURN: usize = if cfg!(all(test, chat_loom)) { 1 } else { 64 };
 
 /// The time after which it yields even if it has served fewer.
 const TURN: Duration = Duration::from_millis(1);
