@@ -40,7 +40,8 @@ pub(super) struct Dispatcher {
     rest: usize,
     head: u64,
     closed: bool,
-    /// Whether the readers of the last turn were given less than there was.
+    /// Whether the readers of the last turn were given less than there was, or something was
+    /// published after their places were looked at.
     is_behind: bool,
     /// The hub's version at the last turn.
     seen: u64,
@@ -163,7 +164,7 @@ impl Dispatcher {
     /// Copies the lines that the readers need, and returns the number after the last one.
     fn read(&mut self, hub: &Shared, bytes: &mut Vec<u8>) -> u64 {
         let state = hub.lock();
-        self.note(&state, hub);
+        let changed = self.note(&state, hub);
         let mut first = self.head;
         for taken in &mut self.readers {
             let cursor = taken.reader.cursor();
@@ -179,7 +180,8 @@ impl Dispatcher {
             let within = !taken.to_owner && taken.from < run.to;
             taken.start = within.then(|| state.offset_in(&run, taken.from));
         }
-        self.is_behind = run.to < self.head;
+        // A reader that was parked after its place was looked at, and before the change, is behind.
+        self.is_behind = changed || run.to < self.head;
         run.to
     }
 
