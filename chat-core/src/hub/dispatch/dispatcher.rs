@@ -77,26 +77,30 @@ impl Dispatcher {
             self.turn(&hub);
             let idle = self.rest == 0;
             drop(hub);
-            match idle {
-                true => self.changed().await,
-                false => yield_now().await,
+            // Also if the hub changes all the time, the thread is for other tasks in between.
+            if !idle || !self.changed().await {
+                yield_now().await;
             }
         }
     }
 
-    /// Waits until the hub has changed since the last turn.
-    async fn changed(&mut self) {
+    /// Waits until the hub has changed since the last turn. `false` if it had changed before, so
+    /// that there was nothing to wait for.
+    async fn changed(&mut self) -> bool {
+        let mut waited = false;
         poll_fn(|cx| {
             let Some(hub) = self.hub.upgrade() else {
                 return Poll::Ready(());
             };
             let idle = &hub.dispatchers.idle;
             match idle.register(&mut self.key, cx.waker(), hub.version(), self.seen) {
-                true => Poll::Pending,
-                false => Poll::Ready(()),
+                true => waited = true,
+                false => return Poll::Ready(()),
             }
+            Poll::Pending
         })
         .await;
+        waited
     }
 
     /// Serves the next readers with what the log has for them.
