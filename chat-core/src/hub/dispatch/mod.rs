@@ -174,3 +174,6 @@ impl ParkingPlace {
     }
 }
 
+#[cfg(test)]
+#[cfg(not(chat_loom))]
+mod tests;
