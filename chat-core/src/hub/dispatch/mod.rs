@@ -169,8 +169,8 @@ impl ParkingPlace {
     }
 
     /// See [`Shard::abandon`].
-    pub(crate) fn abandon(&self) -> bool {
-        self.shard.abandon(self.at)
+    pub(crate) fn abandon(&self) {
+        self.shard.abandon(self.at);
     }
 }
 
