@@ -13,16 +13,21 @@
 pub(crate) mod atomic;
 mod hub;
 mod leaving;
+mod parked_session;
+mod parking;
 mod session;
 mod shutdown;
 mod wait_list;
 
 use crate::hub::Hub;
+use crate::hub::dispatch::Owner;
 use crate::hub::member::Member;
 use crate::types::config::HubConfig;
 use crate::types::event::{Delivery, Event, LeaveReason};
 use loom::model::Builder;
 use loom::sync::{Condvar, Mutex};
+use loom::thread::spawn;
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::pin::pin;
 use std::sync::Arc;
@@ -56,6 +61,22 @@ struct ThreadWaker {
 
 impl Wake for ThreadWaker {
     fn wake(self: Arc<Self>) {
+        Owner::wake(&*self);
+    }
+}
+
+impl ThreadWaker {
+    fn wait(&self) {
+        let mut woken = self.woken.lock().unwrap();
+        while !*woken {
+            woken = self.changed.wait(woken).unwrap();
+        }
+        *woken = false;
+    }
+}
+
+impl Owner for ThreadWaker {
+    fn wake(&self) {
         *self.woken.lock().unwrap() = true;
         self.changed.notify_one();
     }
@@ -70,9 +91,32 @@ fn block_on<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        let mut woken = thread.woken.lock().unwrap();
-        while !*woken {
-            woken = thread.changed.wait(woken).unwrap();
+        thread.wait();
+    }
+}
+
+thread_local! {
+    /// After how many polls a dispatcher is dropped, as by a runtime that shuts down. loom's threads
+    /// are all on the thread of the test.
+    static DISPATCHER_POLLS: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Runs a dispatcher, which ends with its hub.
+pub(crate) fn spawn_dispatcher(dispatcher: impl Future<Output = ()> + Send + 'static) {
+    let polls = DISPATCHER_POLLS.get();
+    spawn(move || match polls {
+        None => block_on(dispatcher),
+        Some(polls) => poll_and_drop(dispatcher, polls),
+    });
+}
+
+/// Polls a future at most so often, without waiting, and drops it.
+fn poll_and_drop(future: impl Future, polls: usize) {
+    let mut future = pin!(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..polls {
+        if future.as_mut().poll(&mut cx).is_ready() {
+            break;
         }
     }
 }

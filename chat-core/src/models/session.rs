@@ -4,12 +4,12 @@ use super::{block_on, check, hub, join, paused_runtime};
 use crate::hub::Hub;
 use crate::hub::member::Member;
 use crate::session::{self, Naming, SessionConfig, Shutdown};
-use crate::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
+use crate::transport::{Attempt, DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
 use crate::types::errors::JoinError;
 use crate::types::event::{Delivery, LeaveReason};
 use crate::types::name::Name;
 use async_trait::async_trait;
-use loom::sync::Mutex;
+use loom::sync::{Condvar, Mutex};
 use loom::thread::spawn;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -21,6 +21,7 @@ use std::{io, iter, mem};
 #[derive(Default)]
 pub(super) struct Wire {
     state: Mutex<WireState>,
+    changed: Condvar,
 }
 
 #[derive(Default)]
@@ -30,10 +31,15 @@ pub(super) struct WireState {
     pub(super) ended: bool,
     receiving: Option<Waker>,
     /// The output that it has, whether it accepts more, and whether that was all.
-    given: String,
+    pub(super) given: String,
     pub(super) room: bool,
+    /// How many bytes it accepts at the next attempt, if not all; then it has no room.
+    pub(super) accepts: Option<usize>,
+    pub(super) is_unsupported: bool,
     closed: bool,
     delivering: Option<Waker>,
+    /// How many halves of the session's end were dropped.
+    pub(super) drops: usize,
 }
 
 impl Wire {
@@ -52,11 +58,31 @@ impl Wire {
             };
             [receiving, delivering]
         };
+        self.changed.notify_all();
         wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// Waits for what the session does.
+    pub(super) fn wait_until(&self, done: impl Fn(&WireState) -> bool) {
+        let mut state = self.state.lock().unwrap();
+        while !done(&state) {
+            state = self.changed.wait(state).unwrap();
+        }
+    }
+
+    /// Waits until the peer was given this.
+    pub(super) fn wait_for(&self, lines: &str) {
+        self.wait_until(|wire| wire.given.contains(lines));
     }
 }
 
-struct End(Arc<Wire>);
+pub(super) struct End(pub(super) Arc<Wire>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.change(|wire| wire.drops += 1);
+    }
+}
 
 impl Transport for End {
     fn split(self: Box<Self>) -> (Box<dyn ReceiveHalf>, Box<dyn DeliverHalf>) {
@@ -100,8 +126,29 @@ impl DeliverHalf for End {
             }
         })
         .await;
-        self.0.state.lock().unwrap().given += &feed.take();
+        let text = feed.take();
+        self.0.change(|wire| wire.given += &text);
         Ok(())
+    }
+
+    fn try_deliver(&mut self, lines: &[u8]) -> io::Result<Attempt> {
+        let mut attempt = Attempt::Complete;
+        self.0.change(|wire| {
+            let accepts = match wire.room {
+                true => wire.accepts.take().unwrap_or(usize::MAX),
+                false => 0,
+            };
+            if wire.is_unsupported {
+                attempt = Attempt::Unsupported;
+            } else if accepts < lines.len() {
+                wire.given += str::from_utf8(&lines[..accepts]).unwrap();
+                wire.room = false;
+                attempt = Attempt::Partial(accepts);
+            } else {
+                wire.given += str::from_utf8(lines).unwrap();
+            }
+        });
+        Ok(attempt)
     }
 
     /// The peer then ends, too.
@@ -114,9 +161,16 @@ impl DeliverHalf for End {
 
 /// Runs scenes of a session of `alice`, with a clock that stands still.
 pub(super) fn check_session(scene: impl Fn(Hub, Arc<Wire>) + Sync + Send + 'static) {
+    check_session_with(3, scene);
+}
+
+pub(super) fn check_session_with(
+    preemptions: usize,
+    scene: impl Fn(Hub, Arc<Wire>) + Sync + Send + 'static,
+) {
     let clock = paused_runtime();
     let _guard = clock.enter();
-    check(3, move || scene(hub(), Arc::default()));
+    check(preemptions, move || scene(hub(), Arc::default()));
 }
 
 /// Runs the session to its end. Returns its result, and the output of its peer.
@@ -139,7 +193,7 @@ pub(super) fn converse(
 }
 
 /// The lines that a member has not read.
-fn lines(member: &mut Member) -> Vec<String> {
+pub(super) fn lines(member: &mut Member) -> Vec<String> {
     let line = |delivery: Delivery| match delivery {
         Delivery::Event(event) => Some(event.line().into()),
         _ => None,

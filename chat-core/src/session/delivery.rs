@@ -218,10 +218,10 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         if self.half.is_none()
             && let Some(place) = &self.place
-            && !place.abandon()
         {
-            // The dispatcher is delivering, and drops the half next.
+            // Before the dispatcher can drop the half, for which it has no other reason than `Left`.
             self.shared.leave(&self.hub, reason_of_drop());
+            place.abandon();
         }
     }
 }

@@ -16,8 +16,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::task::yield_now;
 
-/// How many readers a dispatcher serves before it yields to other tasks.
-const READERS_PER_TURN: usize = 64;
+/// How many readers a dispatcher serves before it yields to other tasks. In the models, so few that
+/// a round has several turns.
+pub(super) const READERS_PER_TURN: usize = if cfg!(all(test, chat_loom)) { 1 } else { 64 };
 
 /// The time after which it yields even if it has served fewer.
 const TURN: Duration = Duration::from_millis(1);
@@ -39,7 +40,8 @@ pub(super) struct Dispatcher {
     rest: usize,
     head: u64,
     closed: bool,
-    /// Whether the readers of the last turn were given less than there was.
+    /// Whether the readers of the last turn were given less than there was, or something was
+    /// published after their places were looked at.
     is_behind: bool,
     /// The hub's version at the last turn.
     seen: u64,
@@ -75,26 +77,30 @@ impl Dispatcher {
             self.turn(&hub);
             let idle = self.rest == 0;
             drop(hub);
-            match idle {
-                true => self.changed().await,
-                false => yield_now().await,
+            // Also if the hub changes all the time, the thread is for other tasks in between.
+            if !idle || !self.changed().await {
+                yield_now().await;
             }
         }
     }
 
-    /// Waits until the hub has changed since the last turn.
-    async fn changed(&mut self) {
+    /// Waits until the hub has changed since the last turn. `false` if it had changed before, so
+    /// that there was nothing to wait for.
+    async fn changed(&mut self) -> bool {
+        let mut waited = false;
         poll_fn(|cx| {
             let Some(hub) = self.hub.upgrade() else {
                 return Poll::Ready(());
             };
             let idle = &hub.dispatchers.idle;
             match idle.register(&mut self.key, cx.waker(), hub.version(), self.seen) {
-                true => Poll::Pending,
-                false => Poll::Ready(()),
+                true => waited = true,
+                false => return Poll::Ready(()),
             }
+            Poll::Pending
         })
         .await;
+        waited
     }
 
     /// Serves the next readers with what the log has for them.
@@ -163,7 +169,7 @@ impl Dispatcher {
     /// Copies the lines that the readers need, and returns the number after the last one.
     fn read(&mut self, hub: &Shared, bytes: &mut Vec<u8>) -> u64 {
         let state = hub.lock();
-        self.note(&state, hub);
+        let changed = self.note(&state, hub);
         let mut first = self.head;
         for taken in &mut self.readers {
             let cursor = taken.reader.cursor();
@@ -179,7 +185,8 @@ impl Dispatcher {
             let within = !taken.to_owner && taken.from < run.to;
             taken.start = within.then(|| state.offset_in(&run, taken.from));
         }
-        self.is_behind = run.to < self.head;
+        // A reader that was parked after its place was looked at, and before the change, is behind.
+        self.is_behind = changed || run.to < self.head;
         run.to
     }
 

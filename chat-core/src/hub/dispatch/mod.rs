@@ -22,7 +22,9 @@ use std::any::Any;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, PoisonError};
 use tokio::runtime::{self, Handle};
-use tokio::task::unconstrained;
+
+#[cfg(all(test, chat_loom))]
+use crate::models::spawn_dispatcher as spawn;
 
 /// More dispatchers than this do not help: each of them has thousands of readers then.
 const MAX_SHARDS: usize = 64;
@@ -129,6 +131,12 @@ impl RuntimeShards {
     }
 }
 
+#[cfg(not(all(test, chat_loom)))]
+fn spawn(dispatcher: impl Future<Output = ()> + Send + 'static) {
+    // It yields on its own account, after as many readers as are worth it.
+    tokio::spawn(tokio::task::unconstrained(dispatcher));
+}
+
 impl Drop for Dispatchers {
     fn drop(&mut self) {
         // They find that their hub no longer exists.
@@ -147,9 +155,7 @@ impl ParkingPlace {
             Parking::Refused(reader) => return Err(reader),
             Parking::Parked { start: false } => {}
             Parking::Parked { start: true } => {
-                let dispatcher = Dispatcher::new(hub, self.shard.clone());
-                // It yields on its own account, after as many readers as are worth it.
-                tokio::spawn(unconstrained(dispatcher.run()));
+                spawn(Dispatcher::new(hub, self.shard.clone()).run());
             }
         }
         Ok(())
@@ -166,7 +172,11 @@ impl ParkingPlace {
     }
 
     /// See [`Shard::abandon`].
-    pub(crate) fn abandon(&self) -> bool {
-        self.shard.abandon(self.at)
+    pub(crate) fn abandon(&self) {
+        self.shard.abandon(self.at);
     }
 }
+
+#[cfg(test)]
+#[cfg(not(chat_loom))]
+mod tests;

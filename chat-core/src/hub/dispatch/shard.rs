@@ -141,23 +141,21 @@ impl Shard {
         }
     }
 
-    /// Drops a reader whose owner no longer exists. `false` if the dispatcher has it, which then
-    /// drops it.
-    pub(crate) fn abandon(&self, at: usize) -> bool {
+    /// Drops a reader whose owner no longer exists. If the dispatcher has it, that drops it next.
+    pub(crate) fn abandon(&self, at: usize) {
         let mut places = self.lock();
         let Some(place) = places.places.get_mut(at) else {
-            return true;
+            return;
         };
         let reader = match mem::take(place) {
             Place::Out | Place::Recalled => {
                 *place = Place::Abandoned;
-                return false;
+                return;
             }
             other => other,
         };
         drop(places);
         drop(reader);
-        true
     }
 
     /// Returns a parked reader to its owner, and wakes that.
