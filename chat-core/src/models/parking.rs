@@ -57,6 +57,8 @@ impl ParkedReader for Reader {
         self.member.reader().cursor_to_park()
     }
 
+    fn prepare(&mut self) {}
+
     fn offer(&mut self, lines: &[u8]) -> Offered {
         let lines = str::from_utf8(lines).unwrap().lines();
         let taken: Vec<_> = lines.clone().take(self.room).map(str::to_owned).collect();

@@ -55,6 +55,8 @@ impl ParkedReader for Reader {
         self.member.reader().cursor_to_park()
     }
 
+    fn prepare(&mut self) {}
+
     fn offer(&mut self, lines: &[u8]) -> Offered {
         let lines = String::from_utf8(lines.into()).unwrap();
         self.offers.lock().unwrap().push((self.number, lines));
