@@ -37,7 +37,7 @@
 //!
 //! # Time
 //!
-//! The checks need a tokio runtime with time enabled. All together take about four seconds, or one
+//! The checks need a tokio runtime with time enabled. All together take about five seconds, or one
 //! if time is paused. One that fails can take up to [`Suite::deadline`]. Attempts are made on a
 //! thread of their own, so one that blocks its thread fails its check at the deadline, in real time.
 //! A transport that blocks its thread in another call blocks the checks, too.
