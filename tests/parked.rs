@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use chat_core::session::SessionConfig;
 use chat_core::transport::{Attempt, DeliverHalf, Feed, ReceiveHalf, Transport, memory};
 use chat_core::{Delivery, EventKind, Hub, HubConfig, LeaveReason, Member, MemberId, Name};
-use chat_core::{NotReadByAll, RemovalReason};
+use chat_core::{ReadByAllError, RemovalReason};
 use chat_tests::memory::{CAPACITY, DEADLINE, Ended, hub, join, run_until_idle, spawn};
 use chat_tests::{poll_once, within};
 use std::io;
@@ -488,7 +488,7 @@ mod parked_member {
                 peer.expect_line(&format!("*** {number}")).await;
             }
         });
-        assert_eq!(read, Err(NotReadByAll::Missed { readers: 1 }));
+        assert_eq!(read, Err(ReadByAllError::Missed { readers: 1 }));
         let stats = hub.stats();
         assert_eq!((stats.gaps, stats.missed), (1, evicted));
     }
