@@ -154,13 +154,17 @@ mod mail {
     }
 
     #[test]
-    fn reaches_a_parked_peer() {
+    fn lets_the_session_park_again() {
         let others = |other: &Other| {
             let alice = other.hub().find(&"alice".parse().unwrap()).unwrap();
             other.hub().notify(alice, "mail").unwrap();
-            other.hang_up_after("* mail\n");
+            other.wire.wait_for("* mail\n");
+            other.publish("one");
+            other.hang_up_after("bob: one\n");
         };
-        check_parked(LeaveReason::Left, others, |_| {});
+        check_parked(LeaveReason::Left, others, |given| {
+            assert!(given.contains("* mail\nbob: one\n"), "{given}");
+        });
     }
 }
 
