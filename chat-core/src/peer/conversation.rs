@@ -319,8 +319,7 @@ impl Conversation {
         self.name = name;
         self.id = Some(id);
         self.shared.update(|state| {
-            state.id = Some(id);
-            state.member = Some(Box::new(member));
+            state.join(Box::new(member));
             state.last_line = Instant::now();
             state.outbox().push_lines(&greeting);
         });

@@ -6,7 +6,7 @@ use crate::hub::member::Member;
 use crate::protocol::lines;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::types::event::LeaveReason;
-use crate::types::ids::MemberId;
+use crate::types::ids::MaybeSlot;
 use std::fmt::Display;
 use std::mem;
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
@@ -39,21 +39,33 @@ pub(crate) struct SessionShared {
 #[derive(Debug)]
 pub(crate) struct SessionState {
     /// `None` if it is empty, as is nearly always so.
-    outbox: Option<Box<Outbox>>,
+    own: Option<Box<Own>>,
     /// The membership, on its way from the half that joined to the half that reads.
     pub(crate) member: Option<Box<Member>>,
-    pub(crate) id: Option<MemberId>,
+    slot: MaybeSlot,
     /// The reason of the end, once the session has ended.
     pub(crate) ended: Option<LeaveReason>,
-    /// `None` until the session ends.
-    last_words: Option<Box<LastWords>>,
     /// When the member last sent a line or joined; before it joins, when the peer connected.
     pub(crate) last_line: Instant,
     waker: Waker,
 }
 
-/// How the last notice of a session is made.
+/// The session's own output.
 #[derive(Debug, Default)]
+struct Own {
+    outbox: Outbox,
+    /// Empty until the session ends.
+    last_words: LastWords,
+}
+
+impl Own {
+    fn is_empty(&self) -> bool {
+        self.outbox.is_empty() && self.last_words == LastWords::default()
+    }
+}
+
+/// How the last notice of a session is made.
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct LastWords {
     /// The notice, if it is not the one that belongs to the reason.
     pub(crate) goodbye: Option<String>,
@@ -119,34 +131,42 @@ impl Outbox {
 }
 
 impl SessionState {
+    /// The membership has begun.
+    pub(crate) fn join(&mut self, member: Box<Member>) {
+        self.slot = Some(member.id().slot).into();
+        self.member = Some(member);
+    }
+
+    pub(crate) fn has_joined(&self) -> bool {
+        self.slot.get().is_some()
+    }
+
     pub(crate) fn last_words(&mut self) -> &mut LastWords {
-        self.last_words.get_or_insert_default()
+        &mut self.own.get_or_insert_default().last_words
     }
 
     pub(crate) fn take_last_words(&mut self) -> LastWords {
-        self.last_words
-            .take()
-            .map_or_else(LastWords::default, |words| *words)
+        let own = self.own.as_mut();
+        own.map_or_else(LastWords::default, |own| mem::take(&mut own.last_words))
     }
 
     /// Bytes for the peer alone, to append to.
     pub(crate) fn outbox(&mut self) -> &mut Outbox {
-        self.outbox.get_or_insert_default()
+        &mut self.own.get_or_insert_default().outbox
     }
 
     pub(crate) fn has_output(&self) -> bool {
-        self.outbox
-            .as_ref()
-            .is_some_and(|outbox| !outbox.is_empty())
+        let own = self.own.as_ref();
+        own.is_some_and(|own| !own.outbox.is_empty())
     }
 
     /// The peer has taken so many bytes of its outbox. Says whether there are more.
     pub(crate) fn take_output(&mut self, bytes: usize) -> bool {
         self.outbox().bytes.drain(..bytes);
         let more = self.has_output();
-        if !more {
+        if self.own.as_ref().is_some_and(|own| own.is_empty()) {
             // An idle peer takes no memory for it.
-            self.outbox = None;
+            self.own = None;
         }
         more
     }
@@ -156,11 +176,10 @@ impl SessionShared {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(SessionState {
-                outbox: None,
+                own: None,
                 member: None,
-                id: None,
+                slot: None.into(),
                 ended: None,
-                last_words: None,
                 last_line: Instant::now(),
                 waker: Waker::noop().clone(),
             }),
@@ -193,8 +212,14 @@ impl SessionShared {
         self.lock()
     }
 
-    /// Registers the waker of the session's task.
-    pub(crate) fn set_waker(&self, waker: Waker) {
+    /// Registers the waker of the session's task, if it is another one.
+    pub(crate) fn register_task(&self, waker: &Waker) {
+        if !self.lock().waker.will_wake(waker) {
+            self.set_waker(waker.clone());
+        }
+    }
+
+    fn set_waker(&self, waker: Waker) {
         let before = mem::replace(&mut self.lock().waker, waker);
         // Foreign code, so not under the lock.
         drop(before);
@@ -218,13 +243,13 @@ impl SessionShared {
     /// Ends the membership, or the session of a peer that is no member yet. Gives the reason that
     /// counts, which is the first one.
     pub(crate) fn leave(&self, hub: &Hub, reason: LeaveReason) -> LeaveReason {
-        let (id, ended) = {
+        let (slot, ended) = {
             let state = self.lock();
-            (state.id, state.ended)
+            (state.slot.get(), state.ended)
         };
         let shared = &hub.shared;
-        let leave = |id: MemberId| (id.slot, shared.leave(id.slot, reason, None));
-        let reason = ended.unwrap_or_else(|| match id.map(leave) {
+        let leave = |slot| (slot, shared.leave(slot, reason, None));
+        let reason = ended.unwrap_or_else(|| match slot.map(leave) {
             // The membership had ended before.
             Some((slot, Err(_))) => shared.lock().left(slot).unwrap_or(reason),
             // A peer without a name is not in the hub, but its session ends with it.

@@ -41,15 +41,16 @@ pub(super) struct Deadlines {
     linger: Timeout,
 }
 
-/// A time limit in nanoseconds, in half the size of a `Duration`; the greatest number is none.
+/// A time limit in milliseconds, in a quarter of the size of a `Duration`. The greatest number, 49
+/// days, is none.
 #[derive(Clone, Copy)]
-struct Timeout(u64);
+struct Timeout(u32);
 
 impl Timeout {
     fn duration(self) -> Duration {
         match self.0 {
-            u64::MAX => Duration::MAX,
-            nanos => Duration::from_nanos(nanos),
+            u32::MAX => Duration::MAX,
+            millis => Duration::from_millis(millis.into()),
         }
     }
 
@@ -62,7 +63,8 @@ impl Timeout {
 
 impl From<Duration> for Timeout {
     fn from(duration: Duration) -> Self {
-        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+        let millis = duration.as_nanos().div_ceil(1_000_000);
+        Self(u32::try_from(millis).unwrap_or(u32::MAX))
     }
 }
 
@@ -196,9 +198,9 @@ impl Deadlines {
         if state.ended.is_some() {
             return (None, None);
         }
-        match state.id {
-            None => (self.name_timeout.deadline(state.last_line), None),
-            Some(_) => (None, self.idle_timeout.deadline(state.last_line)),
+        match state.has_joined() {
+            false => (self.name_timeout.deadline(state.last_line), None),
+            true => (None, self.idle_timeout.deadline(state.last_line)),
         }
     }
 }

@@ -26,13 +26,16 @@ pub(super) struct Half {
     can_park: bool,
 }
 
+/// The payload of a panic.
+type Payload = Box<dyn Any + Send>;
+
 /// What a parked half leaves to its session.
 enum Left {
     Nothing,
     /// To call `deliver`, also if there is nothing to deliver.
     Deliver,
     Error(io::Error),
-    Panic(Box<dyn Any + Send>),
+    Panic(Box<Payload>),
 }
 
 impl Half {
@@ -77,7 +80,7 @@ impl ParkedReader for Half {
                 0
             }
             Err(panic) => {
-                self.left = Left::Panic(panic);
+                self.left = Left::Panic(Box::new(panic));
                 0
             }
         };
@@ -88,7 +91,7 @@ impl ParkedReader for Half {
     fn prepare(&mut self) {
         let prepare = AssertUnwindSafe(|| self.sink.prepare());
         if let Err(panic) = catch_unwind(prepare) {
-            self.left = Left::Panic(panic);
+            self.left = Left::Panic(Box::new(panic));
         }
     }
 
@@ -103,17 +106,10 @@ pub(super) struct Delivery {
     half: Option<Box<Half>>,
     /// Where it parks, once it has parked.
     place: Option<ParkingPlace>,
-    hub: Hub,
-    shared: Arc<SessionShared>,
 }
 
 impl Delivery {
-    pub(super) fn new(
-        sink: Box<dyn DeliverHalf>,
-        feed: Feed,
-        hub: Hub,
-        shared: Arc<SessionShared>,
-    ) -> Self {
+    pub(super) fn new(sink: Box<dyn DeliverHalf>, feed: Feed) -> Self {
         let half = Half {
             sink,
             feed,
@@ -123,8 +119,6 @@ impl Delivery {
         Self {
             half: Some(Box::new(half)),
             place: None,
-            hub,
-            shared,
         }
     }
 
@@ -139,29 +133,34 @@ impl Delivery {
     /// # Errors
     ///
     /// If delivering failed while the half was parked.
-    pub(super) async fn ready(&mut self) -> io::Result<bool> {
-        poll_fn(|cx| self.poll_ready(cx)).await
+    pub(super) async fn ready(&mut self, hub: &Hub, shared: &SessionShared) -> io::Result<bool> {
+        poll_fn(|cx| self.poll_ready(cx, hub, shared)).await
     }
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    fn poll_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        hub: &Hub,
+        shared: &SessionShared,
+    ) -> Poll<io::Result<bool>> {
         loop {
-            if self.half.is_none() && !self.take_back() {
+            if self.half.is_none() && !self.take_back(shared) {
                 return Poll::Pending;
             }
             match mem::replace(&mut self.half().left, Left::Nothing) {
                 Left::Nothing => {}
                 Left::Deliver => return Poll::Ready(Ok(true)),
                 Left::Error(error) => return Poll::Ready(Err(error)),
-                Left::Panic(panic) => resume_unwind(panic),
+                Left::Panic(panic) => resume_unwind(*panic),
             }
             let Some(version) = self.half().idle_at() else {
                 return self.half().feed.poll_ready(cx).map(Ok);
             };
-            if !self.park() {
+            if !self.park(hub) {
                 return self.half().feed.poll_ready(cx).map(Ok);
             }
             // The dispatcher may have looked for new lines before the half was there.
-            if self.hub.shared.version().load(SeqCst) == version {
+            if hub.shared.version().load(SeqCst) == version {
                 return Poll::Pending;
             }
             let half = self.place().recall();
@@ -175,8 +174,8 @@ impl Delivery {
 
     /// Takes the half back if it was returned, or if the session has something for it. `false` if
     /// it remains parked, or will be returned soon.
-    fn take_back(&mut self) -> bool {
-        let half = match self.shared.is_dirty() {
+    fn take_back(&mut self, shared: &SessionShared) -> bool {
+        let half = match shared.is_dirty() {
             true => self.place().recall(),
             false => self.place().take_returned(),
         };
@@ -193,7 +192,7 @@ impl Delivery {
     }
 
     /// Parks the half. `false` if no dispatcher takes it.
-    fn park(&mut self) -> bool {
+    fn park(&mut self, hub: &Hub) -> bool {
         let Some(half) = self.half.take() else {
             return false;
         };
@@ -201,7 +200,7 @@ impl Delivery {
             self.place = half.feed.parking_place();
         }
         let refused = match &self.place {
-            Some(place) => place.park(&self.hub, half).err(),
+            Some(place) => place.park(hub, half).err(),
             None => Some(half as Box<dyn ParkedReader>),
         };
         let parks = refused.is_none();
@@ -212,15 +211,14 @@ impl Delivery {
         }
         parks
     }
-}
 
-impl Drop for Delivery {
-    fn drop(&mut self) {
+    /// Gives up a half that is parked. The session no longer exists.
+    pub(super) fn abandon(&self, hub: &Hub, shared: &SessionShared) {
         if self.half.is_none()
             && let Some(place) = &self.place
         {
             // Before the dispatcher can drop the half, for which it has no other reason than `Left`.
-            self.shared.leave(&self.hub, reason_of_drop());
+            shared.leave(hub, reason_of_drop());
             place.abandon();
         }
     }

@@ -23,15 +23,12 @@ use tokio::time::Sleep;
 /// own instead, because each attempt would copy what is to be delivered.
 #[repr(C)]
 pub(crate) struct Driver {
-    /// The waker of the task, as the shared state has it.
-    task: Waker,
     /// Set while the peer accepts no more bytes.
     blocked: Option<Arc<WriteReadiness>>,
     received: bool,
     delivered: bool,
     ending: LeaveReason,
     deadlines: Deadlines,
-    cold: Waker,
     shutdown: Option<Registration>,
 }
 
@@ -39,14 +36,12 @@ impl Driver {
     pub(crate) fn new(config: SessionConfig, shared: &Arc<SessionShared>) -> Self {
         let cold = Waker::from(shared.clone());
         Self {
-            task: Waker::noop().clone(),
             blocked: None,
             received: false,
             delivered: false,
             ending: LeaveReason::Left,
             deadlines: Deadlines::new(&config),
             shutdown: config.shutdown.map(|all| Registration::new(all, &cold)),
-            cold,
         }
     }
 
@@ -68,17 +63,16 @@ impl Driver {
         ),
         mut timer: Pin<&mut Sleep>,
     ) -> Poll<LeaveReason> {
-        if !self.task.will_wake(cx.waker()) {
-            self.task = cx.waker().clone();
-            shared.set_waker(self.task.clone());
-        }
+        shared.register_task(cx.waker());
+        // Made for each poll, so that an idle session has no room for it.
+        let cold = Waker::from(shared.clone());
+        let mut cold = Context::from_waker(&cold);
         let mut left = false;
         loop {
             let woken = shared.take_woken();
             if woken && self.is_shut_down() && !shared.has_ended() {
                 shared.leave_with(hub, LeaveReason::Closed, None);
             }
-            let mut cold = Context::from_waker(&self.cold);
             if woken
                 && !self.received
                 && let Poll::Ready(ended) = receiving.as_mut().poll(&mut cold)

@@ -247,7 +247,7 @@ impl Start {
             let mut delivering = pin!(async {
                 'to_the_end: loop {
                     for _ in 0..YIELD_AFTER {
-                        if !delivery.ready().await? {
+                        if !delivery.ready(hub, shared).await? {
                             break 'to_the_end;
                         }
                         let Half { sink, feed, .. } = delivery.half();
@@ -314,12 +314,18 @@ impl Session {
             decoder: LineDecoder::new(hub.config().max_text),
             meter: Meter::new(&config),
             discardable: config.linger_bytes.saturating_add(1),
-            delivery: Delivery::new(sink, feed, hub.clone(), shared.clone()),
+            delivery: Delivery::new(sink, feed),
             driver: Driver::new(config, &shared),
             started: hub.shared.now(),
             hub,
             shared,
             source,
         })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.delivery.abandon(&self.hub, &self.shared);
     }
 }
