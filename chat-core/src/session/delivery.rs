@@ -8,7 +8,6 @@ use crate::peer::shared::SessionShared;
 use crate::state::read::Cursor;
 use crate::transport::{Attempt, DeliverHalf};
 use std::any::Any;
-use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -133,11 +132,7 @@ impl Delivery {
     /// # Errors
     ///
     /// If delivering failed while the half was parked.
-    pub(super) async fn ready(&mut self, hub: &Hub, shared: &SessionShared) -> io::Result<bool> {
-        poll_fn(|cx| self.poll_ready(cx, hub, shared)).await
-    }
-
-    fn poll_ready(
+    pub(super) fn poll_ready(
         &mut self,
         cx: &mut Context<'_>,
         hub: &Hub,

@@ -247,7 +247,8 @@ impl Start {
             let mut delivering = pin!(async {
                 'to_the_end: loop {
                     for _ in 0..YIELD_AFTER {
-                        if !delivery.ready(hub, shared).await? {
+                        // Not a future of the half's, whose arguments each idle peer would hold.
+                        if !poll_fn(|cx| delivery.poll_ready(cx, hub, shared)).await? {
                             break 'to_the_end;
                         }
                         let Half { sink, feed, .. } = delivery.half();
