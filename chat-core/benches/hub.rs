@@ -8,16 +8,23 @@
 //!
 //! The measure is the CPU time of the process, not wall time: it hardly depends on other load.
 
-use chat_core::{Batch, Hub, HubConfig, Member};
+use chat_core::session::{self, SessionConfig};
+use chat_core::transport::IoTransport;
+use chat_core::{Batch, Hub, HubConfig, Member, Name};
 use cpu_time::ProcessTime;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::task::yield_now;
 
 /// 32 bytes, as in the server benchmark.
 const TEXT: &str = "abcdefghijklmnopqrstuvwxyz012345";
@@ -31,7 +38,7 @@ fn hub() -> Hub {
 
 fn join(hub: &Hub, number: usize) -> Member {
     // With a colon, as in an address: such names have no skeleton to compare.
-    let name = chat_core::Name::assigned(&format!("member:{number}")).expect("the name is valid");
+    let name = Name::assigned(&format!("member:{number}")).expect("the name is valid");
     hub.join(name).expect("the name is free and the hub open")
 }
 
@@ -85,6 +92,82 @@ fn publish(c: &mut Criterion<Cpu>) {
         b.iter(|| hub.publish_many(writer.id(), black_box(&[TEXT; 64])));
     });
     group.finish();
+}
+
+/// What a line costs its publisher while all readers wait: sessions are parked, the tasks of members
+/// in process are woken one by one. Wall time, because the clocks of CPU time take as long as the
+/// call.
+fn publish_to_waiting(c: &mut Criterion<Cpu>) {
+    let mut group = c.benchmark_group("publish/waiting");
+    for readers in [1_000, 10_000] {
+        let mut run = |name: &str, start: fn(&Hub, usize)| {
+            let runtime = Builder::new_current_thread().enable_time().build();
+            let runtime = runtime.expect("a runtime can be made");
+            let hub = hub();
+            let writer = join(&hub, 0).into_publisher();
+            runtime.block_on(async {
+                for number in 1..=readers {
+                    start(&hub, number);
+                }
+                while hub.stats().members <= readers {
+                    yield_now().await;
+                }
+                all_read(&hub).await;
+            });
+            group.bench_function(BenchmarkId::new(name, readers), |b| {
+                b.iter_custom(|rounds| {
+                    let mut spent = Duration::ZERO;
+                    for _ in 0..rounds {
+                        runtime.block_on(async {
+                            let start = Instant::now();
+                            let published = writer.publish(black_box(TEXT));
+                            spent += start.elapsed();
+                            published.expect("the member has not left");
+                            all_read(&hub).await;
+                        });
+                    }
+                    spent
+                });
+            });
+        };
+        run("parked sessions", |hub, number| {
+            let transport = IoTransport::from_halves(Silent, tokio::io::sink());
+            let name = Name::assigned(&format!("member:{number}")).expect("the name is valid");
+            let mut config = SessionConfig::default();
+            config.idle_timeout = None;
+            tokio::spawn(session::run(hub, name, transport, &config));
+        });
+        run("members", |hub, number| {
+            let mut member = join(hub, number);
+            tokio::spawn(async move {
+                let mut batch = Batch::default();
+                while member.recv_many(&mut batch).await > 0 {}
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The input of a peer that sends nothing.
+struct Silent;
+
+impl AsyncRead for Silent {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+/// Waits until all readers have read everything, and then until they wait again.
+async fn all_read(hub: &Hub) {
+    let all = hub.read_by_all(hub.position().number).await;
+    all.expect("no reader is that slow");
+    for _ in 0..3 {
+        yield_now().await;
+    }
 }
 
 /// One member that reads its backlog in one call.
@@ -302,6 +385,6 @@ criterion_group! {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = publish, read, join_and_leave, fan_out
+    targets = publish, publish_to_waiting, read, join_and_leave, fan_out
 }
 criterion_main!(benches);
