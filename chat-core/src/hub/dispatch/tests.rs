@@ -209,7 +209,7 @@ mod turn {
         scene.announce("one");
         assert_eq!(scene.poll(), Poll::Pending);
         let offers = scene.offers.lock().unwrap().len();
-        assert!(3 <= offers && offers < READERS_PER_TURN, "{offers}");
+        assert!((3..READERS_PER_TURN).contains(&offers), "{offers}");
         scene.turns();
         let expected = vec!["*** one\n"; READERS_PER_TURN];
         assert_eq!(scene.received(), expected);
