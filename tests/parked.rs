@@ -53,7 +53,11 @@ impl DeliverHalf for Scripted<Box<dyn DeliverHalf>> {
 
     fn try_deliver(&mut self, lines: &[u8]) -> io::Result<Attempt> {
         self.attempts.count.fetch_add(1, SeqCst);
-        let script = *self.attempts.script.lock().unwrap();
+        let script = *self
+            .attempts
+            .script
+            .lock()
+            .expect("no panic under the lock");
         match script {
             Script::Deliver => self.inner.try_deliver(lines),
             // A panic without a report in the output of the test.
@@ -109,7 +113,11 @@ impl Peer {
     }
 
     fn set(&self, script: Script) {
-        *self.attempts.script.lock().unwrap() = script;
+        *self
+            .attempts
+            .script
+            .lock()
+            .expect("no panic under the lock") = script;
     }
 
     fn attempts(&self) -> usize {
@@ -176,9 +184,9 @@ mod attempt {
         run_until_idle().await;
         peers[1].set(script);
         let before = peers[1].attempts();
-        hub.announce("hi").unwrap();
+        hub.announce("hi").expect("the hub is open");
         run_until_idle().await;
-        hub.announce("more").unwrap();
+        hub.announce("more").expect("the hub is open");
         run_until_idle().await;
         let failed = peers.remove(1);
         assert_eq!(failed.attempts(), before + 1, "no attempt follows");
@@ -248,7 +256,9 @@ mod mail {
         let (sender, to) = (hub.clone(), peer.id);
         tokio::spawn(async move {
             for round in 0..rounds {
-                sender.announce(&format!("{round} first")).unwrap();
+                sender
+                    .announce(&format!("{round} first"))
+                    .expect("the hub is open");
                 // Often enough, the session parks meanwhile.
                 if round % 3 == 0 {
                     tokio::task::yield_now().await;
@@ -260,10 +270,15 @@ mod mail {
                 if round % 5 == 0 {
                     tokio::task::yield_now().await;
                 }
-                sender.announce(&format!("{round} last")).unwrap();
+                sender
+                    .announce(&format!("{round} last"))
+                    .expect("the hub is open");
                 if round % 7 == 0 {
                     let number = sender.position().number;
-                    sender.read_by_all(number).await.unwrap();
+                    sender
+                        .read_by_all(number)
+                        .await
+                        .expect("no event was evicted");
                 }
             }
         });
@@ -497,7 +512,7 @@ mod parked_member {
     fn crowd(hub: &Hub) {
         let text = "x".repeat(1000);
         while poll_once(hub.pace()).is_ready() {
-            hub.announce(&text).unwrap();
+            hub.announce(&text).expect("the hub is open");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Sessions that are parked while their peer has everything, and what takes them back.
 
-use super::session::{End, Wire, check_session_with, converse, lines};
+use super::session::{End, Wire, check_session, converse, lines};
 use super::{DISPATCHER_POLLS, block_on, join, poll_and_drop};
 use crate::hub::Hub;
 use crate::hub::member::Member;
@@ -46,16 +46,13 @@ fn check_parked(
     check_with(false, ends, others, check);
 }
 
-/// A session has so many locks that more preemptions would take minutes.
-const PREEMPTIONS: usize = 2;
-
 fn check_with(
     shuts_down: bool,
     ends: LeaveReason,
     others: impl Fn(&Other) + Copy + Send + Sync + 'static,
     check: impl Fn(&str) + Send + Sync + 'static,
 ) {
-    check_session_with(PREEMPTIONS, move |hub, wire| {
+    check_session(move |hub, wire| {
         wire.change(|wire| wire.room = true);
         let shutdown = shuts_down.then(Shutdown::new);
         let other = Other {
@@ -215,7 +212,7 @@ mod dropped {
 
     /// The session is dropped after so many polls, also while the dispatcher delivers.
     fn leaves_and_disconnects(polls: usize) {
-        check_session_with(PREEMPTIONS, move |hub, wire| {
+        check_session(move |hub, wire| {
             wire.change(|wire| wire.room = true);
             let bob = join(&hub, "bob");
             let talker = spawn(move || {

@@ -154,12 +154,13 @@ impl Session {
         }
     }
 
-    /// Reads to the end of the stream, or, by a number of items, until the peer has so many.
-    fn run(&self, mut reader: Box<Reader>, items: usize) -> Option<LeaveReason> {
+    /// Reads to the end of the stream, or, by a number of items, until the peer has so many. Gives
+    /// the reader back, which leaves when it is dropped, and the reason at the end.
+    fn run(&self, mut reader: Box<Reader>, items: usize) -> (Box<Reader>, Option<LeaveReason>) {
         loop {
             let ended = self.read(&mut reader);
             if ended.is_some() || self.peer.items().len() >= items {
-                return ended;
+                return (reader, ended);
             }
             reader = match self.park(reader) {
                 Parked::No(reader) => reader,
@@ -274,13 +275,15 @@ mod reader {
             let scenes = [alice, carol].map(|member| Session::new(&hub, member, 1));
             let sessions = scenes.map(|(session, reader)| {
                 spawn(move || {
-                    session.run(reader, 1);
-                    session.peer.items()
+                    // A departure would wake the dispatcher once more.
+                    let (reader, _) = session.run(reader, 1);
+                    (session.peer.items(), reader)
                 })
             });
             bob.publish("one").unwrap();
-            for session in sessions {
-                assert_eq!(session.join().unwrap()[0], LINES[0]);
+            let ended = sessions.map(|session| session.join().unwrap());
+            for (items, _) in ended {
+                assert_eq!(items[0], LINES[0]);
             }
         });
     }
@@ -363,7 +366,7 @@ mod end {
                 bob.hub().close();
                 bob
             });
-            let ended = session.run(reader, usize::MAX);
+            let (_, ended) = session.run(reader, usize::MAX);
             assert_eq!(ended, Some(LeaveReason::Closed));
             assert_eq!(session.peer.items(), LINES[..1]);
             closing.join().unwrap();
@@ -380,7 +383,7 @@ mod end {
                 bob.publish("two").unwrap();
                 bob
             });
-            let ended = session.run(reader, usize::MAX);
+            let (_, ended) = session.run(reader, usize::MAX);
             assert_eq!(ended, Some(LeaveReason::Kicked));
             assert_eq!(session.peer.items(), LINES[..1]);
             kicker.join().unwrap();
