@@ -22,6 +22,17 @@ pub struct AttemptCounts {
     pub unsupported: u64,
 }
 
+impl AttemptCounts {
+    /// Adds those of another connection.
+    pub fn add(&mut self, other: &Self) {
+        self.complete += other.complete;
+        self.partial += other.partial;
+        self.within_line += other.within_line;
+        self.failed += other.failed;
+        self.unsupported += other.unsupported;
+    }
+}
+
 /// The attempts of one connection.
 #[derive(Debug)]
 pub struct Attempts {
