@@ -1,7 +1,9 @@
-//! The test harness: peers that send bytes over TCP, peers in memory, and the history checker.
+//! The test harness: peers that send bytes over TCP, peers in memory, a transport that
+//! counts, and the history checker.
 
 mod futures;
 
+pub mod attempts;
 pub mod history;
 pub mod memory;
 pub mod wire;

@@ -1,60 +1,17 @@
 //! The checks of a scenario: compares its outcome with the plan and with the promises of the
 //! server.
 
+use super::coverage::Coverage;
 use super::net::State;
 use super::peer::{ConnectionRecord, End, Line};
 use super::plan::{ConnectionPlan, Ending, HostPlan, Plan, Reading};
 use super::server::{MEMBER_INTERVAL, Outcome, TICK};
 use chat_core::LeaveReason;
 use chat_tests::history::stream::{Membership, Order, StreamSummary};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The maximal delay with which a host observes an event; hosts run in turns.
 const HOST_DELAY: Duration = Duration::from_millis(3 * TICK.as_millis() as u64);
-
-/// The observations that enough scenarios must cover.
-const KINDS: [&str; 15] = [
-    "connections",
-    "events",
-    "lines delivered",
-    "gaps reported",
-    "rosters at their position",
-    "streams that end within a line",
-    "lines completed by the end of the stream",
-    "lines never completed",
-    "published in time",
-    "left",
-    "idle",
-    "stalled",
-    "lost",
-    "notified of the shutdown",
-    "grace exceeded",
-];
-
-/// Counts of observations, so that the test can assert that each kind has occurred.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Coverage(BTreeMap<&'static str, u64>);
-
-impl Coverage {
-    fn count(&mut self, kind: &'static str, number: u64) {
-        debug_assert!(KINDS.contains(&kind), "{kind}");
-        *self.0.entry(kind).or_default() += number;
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (kind, number) in &other.0 {
-            self.count(kind, *number);
-        }
-    }
-
-    /// The kinds that never occurred.
-    pub(crate) fn missing(&self) -> Vec<&'static str> {
-        let mut kinds = KINDS.to_vec();
-        kinds.retain(|kind| self.0.get(kind).is_none_or(|number| *number == 0));
-        kinds
-    }
-}
 
 /// Checks an outcome.
 ///
@@ -63,8 +20,18 @@ impl Coverage {
 /// If a promise is broken; the message names it and the peer.
 pub(crate) fn check(plan: &Plan, outcome: &Outcome) -> Result<Coverage, String> {
     let checked = outcome.history.check()?;
-    let order = Order::of(&outcome.observer, &outcome.roster)?;
+    let mut order = Order::of(&outcome.observer, &outcome.roster)?;
     let mut coverage = Coverage::default();
+    for done in &outcome.interventions {
+        let parked = u64::from(done.parked);
+        match &done.text {
+            Some(text) => {
+                order.add_mail(done.to, text, done.position..=done.position)?;
+                coverage.count("mail while parked", parked);
+            }
+            None => coverage.count("kicked while parked", parked),
+        }
+    }
     coverage.count("events", checked.events as u64);
     check_server(plan, outcome, &order)?;
     for record in &outcome.records {
@@ -94,6 +61,7 @@ pub(crate) fn check(plan: &Plan, outcome: &Outcome) -> Result<Coverage, String> 
             check.check_published(&mut coverage),
             check.check_answers(),
             check.check_end(&mut coverage),
+            check.check_attempts(&mut coverage),
         ];
         let checked: Result<(), String> = checked.into_iter().collect();
         let (role, left) = (host.role, membership.left);
@@ -101,6 +69,7 @@ pub(crate) fn check(plan: &Plan, outcome: &Outcome) -> Result<Coverage, String> 
         coverage.count("connections", 1);
         coverage.count("lines delivered", stream.delivered);
         coverage.count("gaps reported", stream.gaps);
+        coverage.count("mail delivered", stream.mail as u64);
         coverage.count("rosters at their position", stream.rosters);
         coverage.count(
             "streams that end within a line",
@@ -127,14 +96,14 @@ fn check_server(plan: &Plan, outcome: &Outcome, order: &Order<'_>) -> Result<(),
     // The first two are the members in the process of the server.
     let peers = &order.memberships()[2..];
     for membership in peers {
-        use LeaveReason::{Idle, Left, Lost, Stalled};
+        use LeaveReason::{Idle, Kicked, Left, Lost, Stalled};
         let known = |address: &_| membership.name == format!("{address}");
         if !outcome.connections.keys().any(known) {
             return Err(format!("{} has no connection", membership.name));
         }
         if !matches!(
             membership.left,
-            None | Some((_, Left | Idle | Stalled | Lost))
+            None | Some((_, Left | Idle | Stalled | Lost | Kicked))
         ) {
             let Membership { name, left, .. } = membership;
             return Err(format!("{name} left for {left:?}"));
@@ -347,6 +316,7 @@ impl ConnectionCheck<'_> {
             Some(LeaveReason::Left) => coverage.count("left", 1),
             Some(LeaveReason::Idle) => coverage.count("idle", 1),
             Some(LeaveReason::Stalled) => coverage.count("stalled", 1),
+            Some(LeaveReason::Kicked) => coverage.count("kicked", 1),
             Some(_) => coverage.count("lost", 1),
             None if self.exceeded_grace() => coverage.count("grace exceeded", 1),
             None => {}
@@ -372,10 +342,15 @@ impl ConnectionCheck<'_> {
         if !stream.ends_with_line || stream.next != end {
             return Err(format!("its stream ended at {} of {end}", stream.next));
         }
+        let sent = self.membership.mail();
+        if stream.mail != sent {
+            return Err(format!("{} of {sent} texts for it alone", stream.mail));
+        }
         let quits = matches!(self.connection.ending, Ending::Quit);
         let last = match self.reason() {
             None => "server is going down",
             Some(LeaveReason::Idle) => "idle for ",
+            Some(LeaveReason::Kicked) => "you were sent away, goodbye",
             _ if quits => "goodbye",
             _ => "",
         };
@@ -389,6 +364,25 @@ impl ConnectionCheck<'_> {
         if self.reason().is_none() {
             coverage.count("notified of the shutdown", 1);
         }
+        Ok(())
+    }
+
+    /// Checks that a session whose attempts are masked makes no second one, and counts those of the
+    /// others.
+    fn check_attempts(&self, coverage: &mut Coverage) -> Result<(), String> {
+        let attempts = &self.state.attempts;
+        let counts = attempts.counts();
+        if attempts.are_masked() != self.host.masked || counts.unsupported > 1 {
+            return Err(format!("{counts:?} with a masked transport"));
+        }
+        coverage.count("complete attempts", counts.complete);
+        coverage.count("partial attempts", counts.partial);
+        coverage.count("attempts that end within a line", counts.within_line);
+        coverage.count("masked attempts", counts.unsupported);
+        let lost = self.reason() == Some(LeaveReason::Lost) && attempts.keeps_up();
+        coverage.count("lost while parked", u64::from(lost));
+        let parked = u64::from(self.state.parked_at_shutdown);
+        coverage.count("parked at the shutdown", parked);
         Ok(())
     }
 }

@@ -1,10 +1,12 @@
 //! The side of the server in the simulated network, and the observing member.
 
-use chat_core::Member;
+use super::plan::Plan;
 use chat_core::transport::{IoTransport, StreamTransport};
+use chat_core::{EventKind, Member, MemberId};
 use chat_server::{Incoming, Listener};
+use chat_tests::attempts::{Attempts, Counted};
 use chat_tests::history::Record;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -60,6 +62,15 @@ impl Observer {
         record.next()
     }
 
+    /// The member that joined under this name.
+    pub(crate) fn joined(&self, name: &str) -> Option<MemberId> {
+        let state = lock(&self.0);
+        let mut events = state.record.events();
+        events
+            .find(|event| event.kind() == EventKind::Arrived && event.subject() == name)
+            .and_then(|event| event.member())
+    }
+
     /// The record, and the time of each of its events.
     pub(crate) fn recorded(&self) -> (Record, Vec<Duration>) {
         let state = lock(&self.0);
@@ -90,10 +101,13 @@ pub(crate) struct State {
     pub(crate) longest: Duration,
     /// When the server dropped the connection.
     pub(crate) dropped: Option<Duration>,
+    pub(crate) attempts: Arc<Attempts>,
+    /// Whether its session was parked at the shutdown signal.
+    pub(crate) parked_at_shutdown: bool,
 }
 
 impl Connection {
-    fn new(window: usize) -> Self {
+    fn new(window: usize, attempts: Arc<Attempts>) -> Self {
         Self(Mutex::new(State {
             window,
             unread: 0,
@@ -103,6 +117,8 @@ impl Connection {
             blocked: None,
             longest: Duration::ZERO,
             dropped: None,
+            attempts,
+            parked_at_shutdown: false,
         }))
     }
 
@@ -111,6 +127,17 @@ impl Connection {
         // The `Debug` output of a waker differs between two runs.
         state.writer = None;
         state
+    }
+
+    /// Whether its session is parked.
+    pub(crate) fn is_parked(&self) -> bool {
+        lock(&self.0).attempts.keeps_up()
+    }
+
+    /// The server is about to shut down.
+    pub(crate) fn note_shutdown(&self) {
+        let mut state = lock(&self.0);
+        state.parked_at_shutdown = state.dropped.is_none() && state.attempts.keeps_up();
     }
 
     /// The peer has read this many bytes.
@@ -176,6 +203,8 @@ pub(crate) struct SimulatedListener {
     listener: TcpListener,
     connections: Connections,
     observer: Observer,
+    /// The hosts whose peers are delivered to by their sessions alone.
+    masked: BTreeSet<String>,
     window: usize,
     read_size: usize,
     /// The number of peers left before the next accept error.
@@ -189,7 +218,7 @@ pub(crate) struct SimulatedListener {
 impl SimulatedListener {
     pub(crate) async fn bind(
         port: u16,
-        plan: &super::plan::Plan,
+        plan: &Plan,
         connections: Connections,
         observer: Observer,
         closing: Arc<AtomicBool>,
@@ -198,6 +227,7 @@ impl SimulatedListener {
             listener: TcpListener::bind(("0.0.0.0", port)).await?,
             connections,
             observer,
+            masked: plan.masked_hosts(),
             window: plan.window,
             read_size: plan.read_size,
             until_error: plan.peers_per_error,
@@ -206,20 +236,25 @@ impl SimulatedListener {
         })
     }
 
-    fn connection(&self, stream: TcpStream, address: SocketAddr) -> Stream {
-        let connection = Arc::new(Connection::new(self.window));
+    fn transport(&self, stream: TcpStream, address: SocketAddr) -> SimulatedTransport {
+        let host = turmoil::reverse_lookup(address.ip());
+        let attempts = Attempts::new(host.is_some_and(|host| self.masked.contains(&host)));
+        let connection = Arc::new(Connection::new(self.window, attempts.clone()));
         lock(&self.connections).insert(address, connection.clone());
-        Stream {
+        let stream = Stream {
             stream,
             connection,
             observer: self.observer.clone(),
             buffer: vec![0; self.read_size],
-        }
+        };
+        Counted::new(IoTransport::new(stream), attempts)
     }
 }
 
+type SimulatedTransport = Counted<StreamTransport<Stream>>;
+
 impl Listener for SimulatedListener {
-    type Transport = StreamTransport<Stream>;
+    type Transport = SimulatedTransport;
 
     async fn accept(&mut self) -> io::Result<Incoming<Self::Transport>> {
         if self.closing.load(SeqCst) {
@@ -234,7 +269,7 @@ impl Listener for SimulatedListener {
         }
         let (stream, address) = self.listener.accept().await?;
         self.until_error -= 1;
-        let transport = IoTransport::new(self.connection(stream, address));
+        let transport = self.transport(stream, address);
         Ok(Incoming::new(transport, address.into()).from(address.ip()))
     }
 }

@@ -5,6 +5,7 @@ use chat_core::{Hub, HubConfig};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -31,6 +32,25 @@ pub(crate) struct Plan {
     /// The time of the shutdown signal; `None` for a shutdown once all peers have left.
     pub(crate) drain: Option<Duration>,
     pub(crate) hosts: Vec<HostPlan>,
+    /// What is done to peers by the process of the server, and when.
+    pub(crate) interventions: Vec<(Duration, Intervention)>,
+}
+
+/// An action of the process of the server on one of the peers at that time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intervention {
+    /// Chooses the peer.
+    pub(crate) peer: usize,
+    pub(crate) kind: InterventionKind,
+    /// Whether lines are published at once after it, otherwise before it.
+    pub(crate) before_lines: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum InterventionKind {
+    /// Sends so many texts to this peer alone.
+    Mail(usize),
+    Kick,
 }
 
 /// A host whose peers connect one after the other.
@@ -38,6 +58,8 @@ pub(crate) struct Plan {
 pub(crate) struct HostPlan {
     pub(crate) name: String,
     pub(crate) role: Role,
+    /// Whether attempts to deliver are masked, so that no session parks for long.
+    pub(crate) masked: bool,
     pub(crate) connections: Vec<ConnectionPlan>,
     pub(crate) fault: Option<NetworkFault>,
 }
@@ -153,12 +175,52 @@ impl Plan {
             peers_per_error: rng.random_range(1..=6),
             drain,
             hosts: Vec::new(),
+            interventions: Vec::new(),
         };
         for number in 0..rng.random_range(2..=12) {
             let host = plan.host(rng, number);
             plan.hosts.push(host);
         }
+        if rng.random_bool(0.06) {
+            plan.add_crowd(rng);
+        }
+        plan.interventions = plan.interventions(rng);
         plan
+    }
+
+    /// Adds many peers that do nothing but read, so that many sessions are parked.
+    fn add_crowd(&mut self, rng: &mut SmallRng) {
+        for _ in 0..20 {
+            let number = self.hosts.len();
+            let host = self.host_with(rng, number, Role::Silent);
+            self.hosts.push(host);
+        }
+    }
+
+    fn interventions(&self, rng: &mut SmallRng) -> Vec<(Duration, Intervention)> {
+        let mail = (0..rng.random_range(0..=12)).map(|_| InterventionKind::Mail(1));
+        let mut kinds: Vec<_> = mail.collect();
+        kinds.extend(rng.random_bool(0.3).then_some(InterventionKind::Mail(4)));
+        kinds.extend(rng.random_bool(0.3).then_some(InterventionKind::Kick));
+        let mut all: Vec<_> = kinds
+            .into_iter()
+            .map(|kind| {
+                let intervention = Intervention {
+                    peer: rng.random_range(0..1000),
+                    kind,
+                    before_lines: rng.random_bool(0.5),
+                };
+                (millis(rng, 100..=1400), intervention)
+            })
+            .collect();
+        all.sort_by_key(|(at, _)| *at);
+        all
+    }
+
+    /// The hosts whose attempts to deliver are masked.
+    pub(crate) fn masked_hosts(&self) -> BTreeSet<String> {
+        let masked = self.hosts.iter().filter(|host| host.masked);
+        masked.map(|host| host.name.clone()).collect()
     }
 
     /// The hub of the scenario.
@@ -194,6 +256,11 @@ impl Plan {
             Renamer,
         ];
         let role = *roles.choose(rng).expect("some");
+        self.host_with(rng, number, role)
+    }
+
+    fn host_with(&self, rng: &mut SmallRng, number: usize, role: Role) -> HostPlan {
+        use Role::*;
         let connections = match role {
             Reconnecting => rng.random_range(2..=3),
             _ => 1,
@@ -216,6 +283,7 @@ impl Plan {
         HostPlan {
             name: format!("peer{number}"),
             role,
+            masked: rng.random_bool(0.35),
             connections,
             fault,
         }

@@ -2,8 +2,8 @@
 
 use super::net::{Connections, Observer, SimulatedListener, State, now};
 use super::peer::{ConnectionRecord, ConnectionRecords, PORT, SERVER, run_host};
-use super::plan::Plan;
-use chat_core::{Hub, Member, Roster};
+use super::plan::{Intervention, InterventionKind, Plan};
+use chat_core::{Hub, Member, MemberId, RemovalReason, Roster};
 use chat_server::{ServerConfig, serve};
 use chat_tests::history::{History, Published, Record};
 use chat_tests::memory::{join, join_with_roster};
@@ -46,10 +46,24 @@ pub(crate) struct Outcome {
     /// The time at which `serve` returned.
     pub(crate) returned: Duration,
     pub(crate) hub: Hub,
+    /// What was done to peers, in order.
+    pub(crate) interventions: Vec<Done>,
     pub(crate) records: Vec<ConnectionRecord>,
     pub(crate) connections: BTreeMap<SocketAddr, State>,
     /// The duration of the whole scenario.
     pub(crate) elapsed: Duration,
+}
+
+/// What was done to a peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    pub(crate) to: MemberId,
+    /// The text that it was sent. Otherwise it was removed.
+    pub(crate) text: Option<String>,
+    /// The number of the next event.
+    pub(crate) position: u64,
+    /// Whether its session was parked.
+    pub(crate) parked: bool,
 }
 
 /// The members in the process of the server: the observer, and a publisher that reads too slowly.
@@ -63,14 +77,21 @@ struct LocalMembers {
     steps: usize,
     /// The other members.
     peers: Vec<String>,
+    connections: Connections,
+    /// What is still to be done, the next one last.
+    planned: Vec<(Duration, Intervention)>,
+    done: Vec<Done>,
 }
 
 impl LocalMembers {
     fn step(&mut self) {
         self.steps += 1;
+        let due = self.due();
+        self.intervene(due.iter().filter(|due| due.before_lines));
         let text = format!("line {} {}", self.steps, "xx ".repeat(self.steps % 15));
         let number = self.publisher.publish(&text).expect("it is present");
         self.published.push(number, &text);
+        self.intervene(due.iter().filter(|due| !due.before_lines));
         for _ in 0..self.steps % 4 {
             if let Ok(delivery) = self.publisher.try_recv() {
                 self.record.push(delivery);
@@ -82,6 +103,51 @@ impl LocalMembers {
         let peers = roster.names.iter().skip(2);
         self.peers = peers.map(|name| name.to_string()).collect();
         self.history.add_roster(roster);
+    }
+
+    fn due(&mut self) -> Vec<Intervention> {
+        let mut due = Vec::new();
+        while let Some((_, next)) = self.planned.pop_if(|(at, _)| *at <= now()) {
+            due.push(next);
+        }
+        due
+    }
+
+    fn intervene<'a>(&mut self, all: impl Iterator<Item = &'a Intervention>) {
+        self.observer.catch_up();
+        for Intervention { peer, kind, .. } in all {
+            let connections = self.connections.lock().expect("no panic");
+            let mut present: Vec<_> = connections.iter().collect();
+            present.retain(|(_, connection)| connection.state().dropped.is_none());
+            let Some((address, connection)) = present.get(peer % present.len().max(1)) else {
+                continue;
+            };
+            let Some(to) = self.observer.joined(&address.to_string()) else {
+                continue;
+            };
+            let texts = match kind {
+                InterventionKind::Mail(count) => 0..*count,
+                InterventionKind::Kick => 0..1,
+            };
+            for _ in texts {
+                let position = self.hub.position().number;
+                let parked = connection.is_parked();
+                let text = matches!(kind, InterventionKind::Mail(_))
+                    .then(|| format!("mail {}", self.done.len()));
+                let succeeds = match &text {
+                    Some(text) => self.hub.notify(to, text).is_ok(),
+                    None => self.hub.remove(to, RemovalReason::Kicked).is_ok(),
+                };
+                if succeeds {
+                    self.done.push(Done {
+                        to,
+                        text,
+                        position,
+                        parked,
+                    });
+                }
+            }
+        }
     }
 }
 
@@ -151,6 +217,7 @@ pub(crate) fn simulate(plan: &Rc<Plan>) -> Result<Outcome, String> {
         shutdown,
         returned,
         hub: members.hub,
+        interventions: members.done,
         records: records.take(),
         connections: connections
             .iter()
@@ -217,6 +284,9 @@ async fn run_server(
         history: History::new(),
         steps: 0,
         peers: Vec::new(),
+        connections: connections.clone(),
+        planned: plan.interventions.iter().rev().copied().collect(),
+        done: Vec::new(),
     };
     let closing = Arc::new(AtomicBool::new(false));
     let listener =
@@ -241,6 +311,9 @@ async fn run_server(
             };
             if stop {
                 closing.store(true, SeqCst);
+                for connection in members.connections.lock().expect("no panic").values() {
+                    connection.note_shutdown();
+                }
                 let _ = shutdown.send(());
                 return (now(), members);
             }

@@ -5,6 +5,7 @@
 
 mod members;
 mod read_by_all;
+mod sessions;
 
 use chat_core::{EventKind, Hub, HubConfig, JoinError, LeaveReason, Name, ReadByAllError, Start};
 use chat_tests::history::{History, Record};

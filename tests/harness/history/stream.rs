@@ -5,7 +5,8 @@
 //! each line once, whole and in order, or a notice of how many are missing.
 
 use super::{Record, apply_event};
-use chat_core::{Event, EventKind, LeaveReason, Roster};
+use chat_core::{Event, EventKind, LeaveReason, MemberId, Roster};
+use std::ops::RangeInclusive;
 
 /// All events of a hub from one position on.
 #[derive(Debug)]
@@ -28,6 +29,24 @@ pub struct Membership<'a> {
     pub left: Option<(u64, LeaveReason)>,
     /// The numbers of the published texts.
     pub published: Vec<u64>,
+    /// Unless it was present from the beginning.
+    id: Option<MemberId>,
+    mail: Vec<Mail>,
+}
+
+/// A text for one member alone.
+#[derive(Clone, Debug)]
+struct Mail {
+    text: String,
+    /// The number of the next event when it was sent, as exactly as the sender knows it.
+    position: RangeInclusive<u64>,
+}
+
+impl Membership<'_> {
+    /// How many texts the member was sent alone.
+    pub fn mail(&self) -> usize {
+        self.mail.len()
+    }
 }
 
 /// The content of a stream that follows the order.
@@ -41,6 +60,8 @@ pub struct StreamSummary {
     pub gaps: u64,
     /// How many answers to `/who` fit their position.
     pub rosters: u64,
+    /// How many texts for this member alone were delivered at their position.
+    pub mail: usize,
     /// All other private notices, without the `* `.
     pub notices: Vec<String>,
     /// The notice that ends the stream, without the `* `.
@@ -62,11 +83,13 @@ impl<'a> Order<'a> {
             return Err(format!("{} missed something since {since}", record.member));
         }
         let mut present: Vec<_> = roster.names.iter().map(|name| name.as_str()).collect();
-        let arrived = |name, from| Membership {
+        let arrived = |name, from, id| Membership {
             name,
             from,
             left: None,
             published: Vec::new(),
+            id,
+            mail: Vec::new(),
         };
         let mut order = Self {
             from: record.from,
@@ -74,7 +97,7 @@ impl<'a> Order<'a> {
             rosters: vec![present.clone()],
             memberships: present
                 .iter()
-                .map(|name| arrived(name, record.from))
+                .map(|name| arrived(name, record.from, None))
                 .collect(),
         };
         // The index of the membership of each present member.
@@ -85,9 +108,8 @@ impl<'a> Order<'a> {
             match (event.kind(), at) {
                 (EventKind::Arrived, _) => {
                     indices.push(order.memberships.len());
-                    order
-                        .memberships
-                        .push(arrived(event.subject(), event.seq() + 1));
+                    let arrived = arrived(event.subject(), event.seq() + 1, event.member());
+                    order.memberships.push(arrived);
                 }
                 (EventKind::Left(reason), Some(at)) => {
                     order.memberships[indices.remove(at)].left = Some((event.seq(), reason));
@@ -101,6 +123,27 @@ impl<'a> Order<'a> {
             order.rosters.push(present.clone());
         }
         Ok(order)
+    }
+
+    /// Adds a text that the hub accepted for a member alone, in the order of sending. `position`
+    /// contains the number of the next event at that time.
+    ///
+    /// # Errors
+    ///
+    /// If the member did not join after the beginning.
+    pub fn add_mail(
+        &mut self,
+        to: MemberId,
+        text: &str,
+        position: RangeInclusive<u64>,
+    ) -> Result<(), String> {
+        let mut memberships = self.memberships.iter_mut();
+        let Some(membership) = memberships.find(|member| member.id == Some(to)) else {
+            return Err(format!("{text:?} was sent to {to:?}, which never joined"));
+        };
+        let text = text.into();
+        membership.mail.push(Mail { text, position });
+        Ok(())
     }
 
     /// The number after the last event.
@@ -159,6 +202,7 @@ impl<'a> Order<'a> {
             order: self,
             membership,
             greeting: greeting.into_iter(),
+            mail: membership.mail.iter(),
             earliest: membership.from,
             summary: StreamSummary {
                 next: membership.from,
@@ -187,6 +231,7 @@ struct StreamChecker<'o, 'a> {
     order: &'o Order<'a>,
     membership: &'o Membership<'a>,
     greeting: std::vec::IntoIter<String>,
+    mail: std::slice::Iter<'o, Mail>,
     /// The number after the last delivered event. A notice whose position is inside a gap follows
     /// that gap.
     earliest: u64,
@@ -232,6 +277,17 @@ impl StreamChecker<'_, '_> {
 
     fn notice(&mut self, notice: &str) -> Result<(), String> {
         let (next, end) = (self.summary.next, self.end());
+        if let Some(mail) = self.mail.as_slice().first()
+            && mail.text == notice
+        {
+            let position = &mail.position;
+            if next < *position.start() || self.earliest > *position.end() {
+                return Err(format!("at {next}, but it was sent at {position:?}"));
+            }
+            self.mail.next();
+            self.summary.mail += 1;
+            return Ok(());
+        }
         if let Some(missed) = notice.strip_suffix(" messages skipped") {
             let missed: u64 = missed.parse().map_err(|error| format!("{error}"))?;
             if missed == 0 || missed > end - next {
@@ -255,6 +311,7 @@ impl StreamChecker<'_, '_> {
                 (None, "server is going down") => true,
                 (Some((_, LeaveReason::Left)), "goodbye") => true,
                 (Some((_, LeaveReason::Idle)), idle) => idle.starts_with("idle for "),
+                (Some((_, LeaveReason::Kicked)), "you were sent away, goodbye") => true,
                 _ => false,
             };
             if !fits || next != end {

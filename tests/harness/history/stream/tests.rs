@@ -139,6 +139,53 @@ mod roster {
     }
 }
 
+mod mail {
+    use super::*;
+
+    /// Bob is sent two texts, after two events beyond its arrival and at one of two positions.
+    fn follow(stream: &str) -> Result<StreamSummary, String> {
+        let (record, roster) = observer();
+        let mut order = Order::of(&record, &roster)?;
+        let id = record.events().find(|event| event.subject() == "bob");
+        let id = id.unwrap().member().unwrap();
+        let from = order.membership("bob").unwrap().from;
+        order.add_mail(id, "first", from + 2..=from + 2)?;
+        order.add_mail(id, "second", from + 2..=from + 3)?;
+        order.follow("bob", stream.as_bytes())
+    }
+
+    #[test]
+    fn at_its_position_passes() {
+        let whole = ["You are bob", "Here now: observer, ann", "ann: a", "ann: b"].join("\n");
+        for rest in [
+            "* first\n* second\nann: c\n",
+            "* first\nann: c\n* second\nann is now eve\n",
+        ] {
+            assert_eq!(follow(&format!("{whole}\n{rest}")).unwrap().mail, 2);
+        }
+        // Its position is inside the gap before it.
+        let missed = BOB.replace("skipped\n", "skipped\n* first\n* second\n");
+        assert_eq!(follow(&missed).unwrap().mail, 2);
+    }
+
+    #[test]
+    fn at_a_wrong_position_fails() {
+        let early = BOB.replace("* 2", "* first\n* 2");
+        assert!(follow(&early).unwrap_err().contains("it was sent at"));
+        let late = BOB.replace("eve\n", "eve\n* first\n");
+        assert!(follow(&late).unwrap_err().contains("it was sent at"));
+    }
+
+    #[test]
+    fn that_is_unknown_is_a_notice() {
+        for other in ["third", "second"] {
+            let stream = BOB.replace("skipped\n", &format!("skipped\n* {other}\n"));
+            let summary = follow(&stream).unwrap();
+            assert_eq!((summary.mail, summary.notices), (0, vec![other.into()]));
+        }
+    }
+}
+
 mod order {
     use super::*;
 
