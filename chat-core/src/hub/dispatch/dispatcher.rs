@@ -150,10 +150,10 @@ impl Dispatcher {
     /// turn was over.
     fn serve(&mut self, hub: &Shared) -> usize {
         buffer::lend_for_writing(|bytes| {
-            let to = self.read(hub, bytes);
+            let (to, readers) = self.read(hub, bytes);
             let started = Instant::now();
             let mut served = 0;
-            for readers in self.readers.chunks_mut(READERS_PER_LOOK) {
+            for readers in self.readers[..readers].chunks_mut(READERS_PER_LOOK) {
                 if served > 0 && started.elapsed() > TURN {
                     break;
                 }
@@ -166,28 +166,38 @@ impl Dispatcher {
         })
     }
 
-    /// Copies the lines that the readers need, and returns the number after the last one.
-    fn read(&mut self, hub: &Shared, bytes: &mut Vec<u8>) -> u64 {
+    /// Copies the lines that the readers need. Returns the number after the last one, and how many
+    /// of the readers this turn is for: up to the first that is too far from the others.
+    fn read(&mut self, hub: &Shared, bytes: &mut Vec<u8>) -> (u64, usize) {
         let state = hub.lock();
         let changed = self.note(&state, hub);
         let mut first = self.head;
+        let (mut hindmost, mut foremost) = (u64::MAX, 0);
+        let mut readers = 0;
         for taken in &mut self.readers {
             let cursor = taken.reader.cursor();
-            taken.from = cursor.seq;
-            match state.due(cursor) {
-                Due::Lines => first = first.min(cursor.seq),
-                Due::Nothing => {}
-                Due::Owner => taken.to_owner = true,
+            let due = state.due(cursor);
+            if due == Due::Lines {
+                let offset = state.offset(cursor);
+                (hindmost, foremost) = (hindmost.min(offset), foremost.max(offset));
+                // Otherwise a reader that is far behind would keep all lines from this one.
+                if foremost - hindmost >= BATCH_BYTES as u64 {
+                    break;
+                }
+                first = first.min(cursor.seq);
             }
+            taken.from = cursor.seq;
+            taken.to_owner = due == Due::Owner;
+            readers += 1;
         }
         let run = state.read_run(first, BATCH_BYTES, bytes);
-        for taken in &mut self.readers {
+        for taken in &mut self.readers[..readers] {
             let within = !taken.to_owner && taken.from < run.to;
             taken.start = within.then(|| state.offset_in(&run, taken.from));
         }
         // A reader that was parked after its place was looked at, and before the change, is behind.
         self.is_behind = changed || run.to < self.head;
-        run.to
+        (run.to, readers)
     }
 
     /// Moves the cursors behind what was taken.
