@@ -11,6 +11,7 @@
 mod dispatcher;
 mod shard;
 
+use shard::Dispatching;
 pub(crate) use shard::{Parking, Shard};
 
 use super::handle::Hub;
@@ -94,7 +95,10 @@ impl Dispatchers {
         let id = runtime.id();
         let mut runtimes = self.lock();
         let known = runtimes.iter().position(|known| known.runtime == id);
+        let mut ended = Vec::new();
         let at = known.unwrap_or_else(|| {
+            // Otherwise they would accumulate in a hub that outlives many runtimes.
+            ended = runtimes.extract_if(.., |known| known.has_ended()).collect();
             let workers = runtime.metrics().num_workers().clamp(1, MAX_SHARDS);
             runtimes.push(RuntimeShards {
                 runtime: id,
@@ -103,7 +107,12 @@ impl Dispatchers {
             self.any.store(true, SeqCst);
             runtimes.len() - 1
         });
-        Some(runtimes[at].place(slot))
+        let place = runtimes[at].place(slot);
+        drop(runtimes);
+        // Nothing parks in them any more. Not under the lock, as this wakes owners.
+        let shards = ended.iter().flat_map(|ended| &ended.shards);
+        shards.for_each(|shard| shard.end());
+        Some(place)
     }
 
     /// Returns the reader of the member with this slot to its owner, if it is parked.
@@ -122,6 +131,12 @@ impl Dispatchers {
 }
 
 impl RuntimeShards {
+    /// Whether the runtime has shut down: there were dispatchers, and none of them runs.
+    fn has_ended(&self) -> bool {
+        let state = |shard: &Arc<Shard>| shard.dispatching();
+        self.shards.iter().map(state).max() == Some(Dispatching::Ended)
+    }
+
     fn place(&self, slot: u32) -> ParkingPlace {
         let shards = self.shards.len();
         ParkingPlace {

@@ -22,14 +22,14 @@ struct Places {
 }
 
 /// Whether a dispatcher serves the shard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Dispatching {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Dispatching {
     /// Not yet.
     #[default]
     NotStarted,
-    Running,
     /// Its runtime has shut down.
     Ended,
+    Running,
 }
 
 #[derive(Default)]
@@ -92,6 +92,10 @@ impl Shard {
     fn lock(&self) -> MutexGuard<'_, Places> {
         // No foreign code runs under this lock, so a panic leaves the places whole.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn dispatching(&self) -> Dispatching {
+        self.lock().dispatcher
     }
 
     /// Parks a reader in a place, from which its owner takes it back.

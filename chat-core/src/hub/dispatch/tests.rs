@@ -637,6 +637,19 @@ mod runtime {
     }
 
     #[test]
+    fn is_forgotten_after_its_shutdown() {
+        let mut scene = Scene::new(1 << 20, 0);
+        for _ in 0..5 {
+            let [one, two] = runtimes();
+            for runtime in [&one, &two] {
+                let (place, _) = park(&mut scene, runtime);
+                place.abandon();
+            }
+        }
+        assert!(scene.hub.shared.dispatchers.lock().len() <= 3);
+    }
+
+    #[test]
     fn is_needed_to_park() {
         let scene = Scene::new(1 << 20, 0);
         assert!(scene.hub.shared.dispatchers.place(0).is_none());
