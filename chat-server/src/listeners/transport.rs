@@ -28,7 +28,7 @@ impl Transport for TcpTransport {
             is_read_to_end: AtomicBool::new(false),
         });
         let halves = IoTransport::from_halves(Reader(connection.clone()), Writer(connection));
-        #[cfg(unix)]
+        #[cfg(all(unix, not(target_vendor = "apple")))]
         let halves = halves.with_try_write(try_write);
         Box::new(halves).split()
     }
@@ -120,7 +120,8 @@ impl AsyncWrite for Writer {
 
 /// Writes without a look at the runtime's readiness of the socket: the memory of a quiet peer is not
 /// in the processor's caches, and loading it is most of what a delivery costs beside the system call.
-#[cfg(unix)]
+// Not on Apple's systems, which have no flag against the signal.
+#[cfg(all(unix, not(target_vendor = "apple")))]
 fn try_write(writer: &Writer, bytes: &[u8]) -> io::Result<usize> {
     let stream = &writer.0.stream;
     if bytes.is_empty() {
