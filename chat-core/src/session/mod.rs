@@ -86,12 +86,11 @@ use tokio::time::{Instant, sleep_until};
 
 /// Makes a peer a member, runs its session to the end, and returns the reason of the end.
 ///
-/// The connection is closed when the future is ready. The future borrows nothing, so it can be spawned
-/// as it is. It needs tokio's timer. While its peer has received everything, a task of the hub delivers
-/// to this and to other peers, if the transport has
-/// [`try_deliver`](crate::transport::DeliverHalf::try_deliver). That task runs in the runtime in which
-/// the future is polled, and ends with the hub. The transport is split when the future is first
-/// polled.
+/// The connection is closed when the future is ready. The future needs tokio's timer, and borrows
+/// nothing, so it can be spawned as it is. The transport is split when the future is first polled. The
+/// hub spawns a few tasks into the runtime in which the future is polled. They deliver to peers that
+/// have received everything, if the transport has
+/// [`try_deliver`](crate::transport::DeliverHalf::try_deliver), so that runtime must be running.
 ///
 /// ```no_run
 /// # async fn accept() -> std::io::Result<tokio::io::DuplexStream> { Ok(tokio::io::duplex(64).0) }
