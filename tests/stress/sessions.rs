@@ -19,13 +19,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::{JoinSet, yield_now};
 
-/// After each phase, everything is quiet until all have read.
-const PHASES: usize = 10;
+/// A run with a lot of quiet: after each phase, nothing is published until all have read.
+const MANY_PHASES: Phases = Phases {
+    count: 150,
+    batches: 8,
+};
+
+/// A run in which a slow peer can be overrun within a phase.
+const LONG_PHASES: Phases = Phases {
+    count: 10,
+    batches: 120,
+};
+
+#[derive(Clone, Copy)]
+struct Phases {
+    count: usize,
+    /// How many batches of up to four lines each publisher publishes in a phase.
+    batches: usize,
+}
+
 const PUBLISHERS: usize = 3;
-
-/// How many batches of up to four lines each publisher publishes per phase.
-const BATCHES: usize = 120;
-
 const SLOTS: usize = 12;
 
 /// The bytes that a connection holds: less than a line, a few lines, and more than the log.
@@ -114,8 +127,8 @@ async fn observe(mut member: Member, gate: Arc<Gate>) -> Record {
     record
 }
 
-async fn publish(publisher: Arc<Publisher>, gate: Arc<Gate>) {
-    for batch in 0..BATCHES {
+async fn publish(publisher: Arc<Publisher>, gate: Arc<Gate>, batches: usize) {
+    for batch in 0..batches {
         gate.pass().await;
         let texts = ["a", "longer text", "one that is longer still", ""];
         let texts = &texts[..1 + batch % 4];
@@ -239,7 +252,7 @@ struct Streams {
     connections: Vec<Connection>,
 }
 
-async fn run(hub: &Hub) -> Streams {
+async fn run(hub: &Hub, phases: Phases) -> Streams {
     let (observer, roster) = join_with_roster(hub, "observer");
     let gate = Arc::new(Gate {
         hub: hub.clone(),
@@ -252,11 +265,11 @@ async fn run(hub: &Hub) -> Streams {
         .collect();
     let slots: JoinSet<_> = (0..SLOTS).map(|slot| occupy(slot, gate.clone())).collect();
     let intervening = tokio::spawn(intervene(gate.clone()));
-    for _ in 0..PHASES {
+    for _ in 0..phases.count {
         gate.quiet.store(false, SeqCst);
         let publishing: JoinSet<_> = publishers
             .iter()
-            .map(|publisher| publish(publisher.clone(), gate.clone()))
+            .map(|publisher| publish(publisher.clone(), gate.clone(), phases.batches))
             .collect();
         within(DEADLINE, "publishing", publishing.join_all()).await;
         gate.quiet.store(true, SeqCst);
@@ -338,11 +351,11 @@ fn check(streams: &Streams) -> Result<Observed, String> {
     Ok(observed)
 }
 
-async fn hold(log_bytes: usize) {
+async fn hold(log_bytes: usize, phases: Phases) {
     let mut config = HubConfig::default();
     (config.log_bytes, config.max_text) = (log_bytes, 64);
     let hub = Hub::new(config);
-    let streams = run(&hub).await;
+    let streams = run(&hub, phases).await;
     let observed = check(&streams).unwrap_or_else(|broken| panic!("{broken}"));
     println!("{observed:?}");
     let Observed { attempts, gaps, .. } = observed;
@@ -367,21 +380,21 @@ mod promises {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn hold_on_four_threads() {
-        hold(64 << 20).await;
+        hold(64 << 20, MANY_PHASES).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn hold_on_one_thread() {
-        hold(64 << 20).await;
+        hold(64 << 20, MANY_PHASES).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn hold_under_overrun_on_four_threads() {
-        hold(24 << 10).await;
+        hold(24 << 10, LONG_PHASES).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn hold_under_overrun_on_one_thread() {
-        hold(24 << 10).await;
+        hold(24 << 10, LONG_PHASES).await;
     }
 }
