@@ -39,7 +39,7 @@ mod info {
             "--send-ahead=8KiB",
         ]));
         for limit in [
-            "log_bytes=55404",
+            "log_bytes=59097",
             "patience=\"7ms\"",
             "keepalive=\"off\"",
             "send_ahead=8192",
