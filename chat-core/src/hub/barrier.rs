@@ -11,8 +11,8 @@ impl Hub {
     /// Readers are the members and subscribers that exist, and those that are added meanwhile and
     /// begin before `number`. A session has read what it has taken from the hub; its peer may not
     /// have received it, and a session whose peer accepts nothing can give some back. A reader that
-    /// is dropped, or that has received its end, is waited for no longer. There is no time limit: set one with `tokio::time::timeout`, and see
-    /// [`slowest`](Self::slowest) for the reason.
+    /// is dropped, or that has received its end, is waited for no longer. There is no time limit: set
+    /// one with `tokio::time::timeout`, and see [`slowest`](Self::slowest) for the reason.
     ///
     /// # Errors
     ///

@@ -21,7 +21,7 @@ pub(super) struct Half {
     pub(super) sink: Box<dyn DeliverHalf>,
     pub(super) feed: Feed,
     /// The result of the last attempt to deliver while parked, unless the peer took everything.
-    left: Left,
+    remainder: Remainder,
     can_park: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Half {
 type Payload = Box<dyn Any + Send>;
 
 /// What a parked half leaves to its session.
-enum Left {
+enum Remainder {
     Nothing,
     /// To call `deliver`, also if there is nothing to deliver.
     Deliver,
@@ -53,7 +53,7 @@ impl ParkedReader for Half {
     }
 
     fn offer(&mut self, lines: &[u8]) -> Offered {
-        if let Left::Panic(_) = self.left {
+        if let Remainder::Panic(_) = self.remainder {
             return Offered::Some(0);
         }
         let attempt = catch_unwind(AssertUnwindSafe(|| {
@@ -67,7 +67,7 @@ impl ParkedReader for Half {
             // Nothing waits for the progress of a peer that keeps up.
             Ok(Ok(Attempt::Complete)) => return Offered::All,
             Ok(Ok(Attempt::Partial(taken))) => {
-                self.left = Left::Deliver;
+                self.remainder = Remainder::Deliver;
                 taken
             }
             Ok(Ok(Attempt::Unsupported)) => {
@@ -75,11 +75,11 @@ impl ParkedReader for Half {
                 0
             }
             Ok(Err(error)) => {
-                self.left = Left::Error(error);
+                self.remainder = Remainder::Error(error);
                 0
             }
             Err(panic) => {
-                self.left = Left::Panic(Box::new(panic));
+                self.remainder = Remainder::Panic(Box::new(panic));
                 0
             }
         };
@@ -90,7 +90,7 @@ impl ParkedReader for Half {
     fn prepare(&mut self) {
         let prepare = AssertUnwindSafe(|| self.sink.prepare());
         if let Err(panic) = catch_unwind(prepare) {
-            self.left = Left::Panic(Box::new(panic));
+            self.remainder = Remainder::Panic(Box::new(panic));
         }
     }
 
@@ -112,7 +112,7 @@ impl Delivery {
         let half = Half {
             sink,
             feed,
-            left: Left::Nothing,
+            remainder: Remainder::Nothing,
             can_park: true,
         };
         Self {
@@ -142,11 +142,11 @@ impl Delivery {
             if self.half.is_none() && !self.take_back(shared) {
                 return Poll::Pending;
             }
-            match mem::replace(&mut self.half().left, Left::Nothing) {
-                Left::Nothing => {}
-                Left::Deliver => return Poll::Ready(Ok(true)),
-                Left::Error(error) => return Poll::Ready(Err(error)),
-                Left::Panic(panic) => resume_unwind(*panic),
+            match mem::replace(&mut self.half().remainder, Remainder::Nothing) {
+                Remainder::Nothing => {}
+                Remainder::Deliver => return Poll::Ready(Ok(true)),
+                Remainder::Error(error) => return Poll::Ready(Err(error)),
+                Remainder::Panic(panic) => resume_unwind(*panic),
             }
             let Some(version) = self.half().idle_at() else {
                 return self.half().feed.poll_ready(cx).map(Ok);

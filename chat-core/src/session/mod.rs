@@ -123,7 +123,8 @@ use tokio::time::{Instant, sleep_until};
 /// # Cancel safety
 ///
 /// Not cancel safe. If the future is dropped, the member leaves and the connection is dropped at
-/// once, with undelivered lines.
+/// once, with undelivered lines. If a task of the hub is delivering to the peer just then, the
+/// connection is dropped when that delivery returns.
 pub fn run<T: Transport>(
     hub: &Hub,
     name: Name,

@@ -22,6 +22,7 @@ pub struct IoTransport<R, W> {
     reader: R,
     writer: W,
     try_write: Option<TryWrite<W>>,
+    prepare: Option<fn(&W)>,
 }
 
 /// A write that does not wait; see [`IoTransport::with_try_write`].
@@ -46,6 +47,7 @@ impl<R, W> IoTransport<R, W> {
             reader,
             writer,
             try_write: None,
+            prepare: None,
         }
     }
 
@@ -54,12 +56,17 @@ impl<R, W> IoTransport<R, W> {
     ///
     /// It writes to the peer, not to a buffer that has to be flushed, and returns the number of bytes
     /// that it wrote. If it can write nothing now, it returns
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
-    ///
-    /// It is also called with no bytes, as a hint that it will be called with some soon; see
-    /// [`DeliverHalf::prepare`]. Then it must not make a system call.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock). No bytes written count as
+    /// [`WriteZero`](io::ErrorKind::WriteZero), which ends the session like any other error.
     pub fn with_try_write(mut self, try_write: fn(&W, &[u8]) -> io::Result<usize>) -> Self {
         self.try_write = Some(try_write);
+        self
+    }
+
+    /// Sets a function that reads the memory which the next write is going to need; see
+    /// [`DeliverHalf::prepare`].
+    pub fn with_prepare(mut self, prepare: fn(&W)) -> Self {
+        self.prepare = Some(prepare);
         self
     }
 }
@@ -75,6 +82,7 @@ where
             Box::new(Writer {
                 writer: Some(self.writer),
                 try_write: self.try_write,
+                prepare: self.prepare,
             }),
         )
     }
@@ -105,6 +113,7 @@ struct Writer<W> {
     /// `None` after it was closed: a pipe is closed only by dropping it.
     writer: Option<W>,
     try_write: Option<TryWrite<W>>,
+    prepare: Option<fn(&W)>,
 }
 
 impl<W: AsyncWrite + Unpin> Writer<W> {
@@ -166,9 +175,8 @@ impl<W: AsyncWrite + Send + Unpin> DeliverHalf for Writer<W> {
     }
 
     fn prepare(&self) {
-        if let (Some(writer), Some(try_write)) = (&self.writer, self.try_write) {
-            // Writes nothing.
-            let _ = try_write(writer, &[]);
+        if let (Some(writer), Some(prepare)) = (&self.writer, self.prepare) {
+            prepare(writer);
         }
     }
 

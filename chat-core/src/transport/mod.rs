@@ -158,7 +158,8 @@ pub trait ReceiveHalf: Send {
 pub enum Attempt {
     /// The peer has taken everything, and nothing of it waits in a buffer of the transport.
     Complete,
-    /// The peer has taken so many bytes, perhaps none, and cannot take more now.
+    /// The peer has taken so many bytes, perhaps none, and [`DeliverHalf::deliver`] has to go on. If
+    /// these are all bytes, some of them still wait in a buffer of the transport.
     Partial(usize),
     /// The transport does not deliver in this way.
     Unsupported,
@@ -208,8 +209,9 @@ pub trait DeliverHalf: Send {
     /// [`deliver`](Self::deliver) for each delivery, which takes up to twice the CPU time when
     /// messages come one by one.
     ///
-    /// `lines` is not empty, and holds whole lines, each with `\n` at its end. It must not block and must
-    /// not take long: other peers wait for this call. No waker is registered: after
+    /// `lines` is not empty, and holds whole lines, each with `\n` at its end. It must not block, wait for
+    /// another task, or take long: other peers wait for this call, and if the session's future is
+    /// dropped meanwhile, the connection is dropped when this call returns. No waker is registered: after
     /// [`Attempt::Partial`], the session calls `deliver`, also if there is nothing more to
     /// deliver, so that it can flush what is still in a buffer of the transport. A transport of
     /// messages takes all lines or none.
@@ -236,6 +238,10 @@ pub trait DeliverHalf: Send {
     /// delivers to the first of them, so that a transport can read the memory that it is going to
     /// need. Then the processor loads that of all these peers at the same time. Later it would wait
     /// for each of them, because the system call for the peer before has used its caches.
+    ///
+    /// # Panics
+    ///
+    /// A panic ends the session, as one of `try_deliver` does.
     fn prepare(&self) {}
 
     /// Tells the peer that nothing more will come, and why, after everything was delivered.

@@ -11,7 +11,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A peer's TCP connection: an [`IoTransport`] that needs one system call less to close.
+/// A peer's TCP connection, made from a `TcpStream`.
+// An `IoTransport` that needs one system call less to close.
 #[derive(Debug)]
 pub struct TcpTransport(TcpStream);
 
@@ -29,7 +30,7 @@ impl Transport for TcpTransport {
         });
         let halves = IoTransport::from_halves(Reader(connection.clone()), Writer(connection));
         #[cfg(all(unix, not(target_vendor = "apple")))]
-        let halves = halves.with_try_write(try_write);
+        let halves = halves.with_try_write(try_write).with_prepare(prepare);
         Box::new(halves).split()
     }
 }
@@ -118,23 +119,21 @@ impl AsyncWrite for Writer {
     }
 }
 
-/// Writes without a look at the runtime's readiness of the socket: the memory of a quiet peer is not
-/// in the processor's caches, and loading it is most of what a delivery costs beside the system call.
+/// Writes without a look at the runtime's readiness of the socket. The memory of a quiet peer is not in
+/// the processor's caches, and loading it is most of what a delivery costs beside the system call.
 // Not on Apple's systems, which have no flag against the signal.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn try_write(writer: &Writer, bytes: &[u8]) -> io::Result<usize> {
     let stream = &writer.0.stream;
-    if bytes.is_empty() {
-        // Loads the descriptor.
-        std::hint::black_box(std::os::fd::AsFd::as_fd(stream));
-        return Ok(0);
-    }
     // The socket does not block.
-    Ok(rustix::net::send(
-        stream,
-        bytes,
-        rustix::net::SendFlags::NOSIGNAL,
-    )?)
+    let sent = rustix::net::send(stream, bytes, rustix::net::SendFlags::NOSIGNAL);
+    Ok(sent?)
+}
+
+/// Loads the descriptor.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn prepare(writer: &Writer) {
+    std::hint::black_box(std::os::fd::AsFd::as_fd(&writer.0.stream));
 }
 
 /// Reads or writes, at most `most` bytes. A transfer of fewer bytes shows that the system has no

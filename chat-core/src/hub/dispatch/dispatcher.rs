@@ -13,8 +13,9 @@ use std::future::poll_fn;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::yield_now;
+use tokio::time::Instant;
 
 /// How many readers a dispatcher serves before it yields to other tasks. In the models, so few that
 /// a round has several turns.
