@@ -13,7 +13,8 @@ use std::slice;
 /// Filled by [`Member::recv_many`](crate::Member::recv_many): a run of the log, copied once.
 ///
 /// Keep one and use it again: then its memory is allocated once, for at most about 64 KiB of lines
-/// and 8 bytes for each of them, and 12 for each change of the sender. Its items come in the order direct messages, gap, events, closed.
+/// and 8 bytes for each of them, and 12 for each change of the sender. Its items come in the order
+/// direct messages, gap, events, closed.
 ///
 /// ```
 /// use chat_core::{Batch, Delivery, Hub, HubConfig};
