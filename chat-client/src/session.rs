@@ -265,8 +265,12 @@ impl Session<'_> {
         }
         self.show_held()?;
         self.opening = None;
+        if self.abandoned {
+            // Before stdin goes on: it can end before this thread does, and the time that was set when the
+            // reader of stdout had gone may be over.
+            self.linger.shorten(Instant::now(), INPUT_END);
+        }
         self.send_stdin(slash);
-        self.expect_input_end();
         Ok(())
     }
 
