@@ -4,6 +4,7 @@
 use chat_core::{EventKind, Hub, HubConfig, Member, Start, Subscriber};
 use chat_tests::history::Record;
 use chat_tests::memory::{Peer, join, rename};
+use chat_tests::paused_runtime;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -212,12 +213,7 @@ mod limit_by_rate {
             rate in 1u32..40,
             steps in prop::collection::vec((0usize..30, 0usize..30, 0u64..400), 1..60),
         ) {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build();
-            let runtime = runtime.expect("a runtime without I/O can be built");
-            runtime.block_on(async {
+            paused_runtime().block_on(async {
                 let mut scene = Scene::new(rate);
                 let mut elapsed = 0;
                 for (joins, leaves, millis) in steps {

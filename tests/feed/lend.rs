@@ -43,12 +43,7 @@ pub(super) fn play(
     partial_writes: bool,
     transcript: &mut Transcript,
 ) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    let runtime = runtime.expect("a runtime without I/O can be built");
-    runtime.block_on(async {
+    paused_runtime().block_on(async {
         let (input, inputs) = mpsc::unbounded_channel();
         let (request, sizes) = mpsc::unbounded_channel();
         let (taken, mut all_taken) = mpsc::unbounded_channel();

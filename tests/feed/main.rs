@@ -11,7 +11,7 @@ use chat_core::session::SessionConfig;
 use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
 use chat_core::{Hub, HubConfig, LeaveReason, Name};
 use chat_tests::memory::{DEADLINE, Transcript, join, run_until_idle, spawn};
-use chat_tests::within;
+use chat_tests::{paused_runtime, within};
 use std::io;
 use tokio::sync::mpsc;
 

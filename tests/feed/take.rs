@@ -1,24 +1,11 @@
 use super::*;
+use chat_tests::TextWriter;
 
 /// A message that is too long for its raw length only.
 const BELLS: &str = match str::from_utf8(&[7; 1 << 20]) {
     Ok(text) => text,
     Err(_) => panic!("it is ASCII"),
 };
-
-/// Sends the text that it takes from the feed to a channel.
-struct TextWriter(mpsc::UnboundedSender<String>);
-
-#[async_trait]
-impl DeliverHalf for TextWriter {
-    async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
-        self.0.send(feed.take()).map_err(io::Error::other)
-    }
-
-    async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn message_counts_by_its_raw_length() {

@@ -28,3 +28,16 @@ pub async fn within<T>(
         Err(_) => panic!("{what} took longer than {deadline:?}"),
     }
 }
+
+/// A runtime whose clock is paused, for properties, which are no async functions.
+///
+/// # Panics
+///
+/// If it cannot be made.
+pub fn paused_runtime() -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime.expect("a runtime without I/O can be built")
+}

@@ -2,13 +2,15 @@
 //! counts, and the history checker.
 
 mod futures;
+mod text_writer;
 
 pub mod attempts;
 pub mod history;
 pub mod memory;
 pub mod wire;
 
-pub use futures::{poll_once, within};
+pub use futures::{paused_runtime, poll_once, within};
+pub use text_writer::TextWriter;
 
 /// Runs the code of the README as doctests.
 #[cfg(doctest)]

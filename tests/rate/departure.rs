@@ -1,7 +1,8 @@
 use super::*;
 use async_trait::async_trait;
-use chat_core::transport::{DeliverHalf, Feed, Inbox, ReceiveHalf, Received, Transport};
+use chat_core::transport::{DeliverHalf, Inbox, ReceiveHalf, Received, Transport};
 use chat_core::{LeaveReason, RemovalReason, Start};
+use chat_tests::TextWriter;
 use chat_tests::memory::Ended;
 use std::io;
 use tokio::sync::mpsc;
@@ -46,20 +47,6 @@ where
             Some(receive) => receive(inbox),
             None => std::future::pending().await,
         }
-    }
-}
-
-/// Fails when the receiver of the channel was dropped.
-struct TextWriter(mpsc::UnboundedSender<String>);
-
-#[async_trait]
-impl DeliverHalf for TextWriter {
-    async fn deliver(&mut self, feed: &mut Feed) -> io::Result<()> {
-        self.0.send(feed.take()).map_err(io::Error::other)
-    }
-
-    async fn close(&mut self, _: LeaveReason) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use chat_core::session::{Rate, SessionConfig};
 use chat_core::transport::memory;
 use chat_core::{Delivery, EventKind, Hub, HubConfig, Member};
 use chat_tests::memory::{CAPACITY, Peer, join, run_until_idle, spawn};
+use chat_tests::paused_runtime;
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -133,12 +134,7 @@ mod limit {
             burst in 1u32..40,
             sends in prop::collection::vec((0u64..3000, 1usize..40), 1..20),
         ) {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build()
-                .expect("a runtime");
-            let times = runtime.block_on(async {
+            let times = paused_runtime().block_on(async {
                 let hub = Hub::new(HubConfig::default());
                 let mut observer = join(&hub, "observer");
                 let mut config = SessionConfig::default();

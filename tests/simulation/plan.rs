@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     /// The time of the shutdown signal; `None` for a shutdown once all peers have left.
     pub(crate) drain: Option<Duration>,
     pub(crate) hosts: Vec<HostPlan>,
-    /// What is done to peers by the process of the server, and when.
+    /// The texts that the process of the server sends to peers and the removals, each with its time.
     pub(crate) interventions: Vec<(Duration, Intervention)>,
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Outcome {
     /// The time at which `serve` returned.
     pub(crate) returned: Duration,
     pub(crate) hub: Hub,
-    /// What was done to peers, in order.
+    /// The interventions that were carried out, in order.
     pub(crate) interventions: Vec<Done>,
     pub(crate) records: Vec<ConnectionRecord>,
     pub(crate) connections: BTreeMap<SocketAddr, State>,
@@ -54,7 +54,7 @@ pub(crate) struct Outcome {
     pub(crate) elapsed: Duration,
 }
 
-/// What was done to a peer.
+/// An intervention that was carried out.
 #[derive(Clone, Debug)]
 pub(crate) struct Done {
     pub(crate) to: MemberId,
@@ -78,7 +78,7 @@ struct LocalMembers {
     /// The other members.
     peers: Vec<String>,
     connections: Connections,
-    /// What is still to be done, the next one last.
+    /// The interventions that are to come, the next one last.
     planned: Vec<(Duration, Intervention)>,
     done: Vec<Done>,
 }

@@ -293,7 +293,7 @@ async fn run(hub: &Hub, phases: Phases) -> Streams {
 /// What a peer of a closed hub receives.
 const REFUSED: &[u8] = b"* server is going down\n";
 
-/// What was observed in a run.
+/// The observations of a run.
 #[derive(Debug, Default)]
 struct Observed {
     attempts: AttemptCounts,
