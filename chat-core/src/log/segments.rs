@@ -125,7 +125,7 @@ impl<S: Segment> Segments<S> {
         segment.reserve_exact(capacity.clamp(needed, whole) - segment.len());
     }
 
-    /// What is before `offset` is no longer needed.
+    /// The elements before `offset` are no longer needed.
     pub(super) fn evict_before(&mut self, offset: u64) {
         if offset >> self.bits > self.first {
             self.free_before(offset >> self.bits);

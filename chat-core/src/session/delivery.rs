@@ -63,26 +63,18 @@ impl ParkedReader for Half {
             }
             attempt
         }));
-        let taken = match attempt {
+        let (taken, remainder) = match attempt {
             // Nothing waits for the progress of a peer that keeps up.
             Ok(Ok(Attempt::Complete)) => return Offered::All,
-            Ok(Ok(Attempt::Partial(taken))) => {
-                self.remainder = Remainder::Deliver;
-                taken
-            }
+            Ok(Ok(Attempt::Partial(taken))) => (taken, Remainder::Deliver),
             Ok(Ok(Attempt::Unsupported)) => {
                 self.can_park = false;
-                0
+                (0, Remainder::Nothing)
             }
-            Ok(Err(error)) => {
-                self.remainder = Remainder::Error(error);
-                0
-            }
-            Err(panic) => {
-                self.remainder = Remainder::Panic(Box::new(panic));
-                0
-            }
+            Ok(Err(error)) => (0, Remainder::Error(error)),
+            Err(panic) => (0, Remainder::Panic(Box::new(panic))),
         };
+        self.remainder = remainder;
         self.feed.add_taken(taken);
         Offered::Some(self.feed.take_lines(lines, taken))
     }
@@ -148,12 +140,10 @@ impl Delivery {
                 Remainder::Error(error) => return Poll::Ready(Err(error)),
                 Remainder::Panic(panic) => resume_unwind(*panic),
             }
-            let Some(version) = self.half().idle_at() else {
-                return self.half().feed.poll_ready(cx).map(Ok);
+            let version = match self.half().idle_at() {
+                Some(version) if self.park(hub) => version,
+                _ => return self.half().feed.poll_ready(cx).map(Ok),
             };
-            if !self.park(hub) {
-                return self.half().feed.poll_ready(cx).map(Ok);
-            }
             // The dispatcher may have looked for new lines before the half was there.
             if hub.shared.version().load(SeqCst) == version {
                 return Poll::Pending;

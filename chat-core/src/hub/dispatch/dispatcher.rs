@@ -1,12 +1,14 @@
 //! The task that delivers to the readers of one shard.
 
-use super::Offered;
-use super::shard::{Shard, Taken};
+use super::shard::{Parking, Shard, Taken};
+use super::{Offered, ParkedReader, ParkingPlace};
 use crate::buffer;
 use crate::hub::handle::Hub;
 use crate::hub::shared::Shared;
 use crate::hub::subscriber::BATCH_BYTES;
 use crate::hub::wait_list::WaitKey;
+#[cfg(all(test, chat_loom))]
+use crate::models::spawn_dispatcher as spawn;
 use crate::state::State;
 use crate::state::parked::Due;
 use std::future::poll_fn;
@@ -50,6 +52,31 @@ pub(super) struct Dispatcher {
     readers: Vec<Taken>,
     /// Its place among the wakers of dispatchers.
     key: Option<WaitKey>,
+}
+
+impl ParkingPlace {
+    /// Parks a reader, and starts its dispatcher if it is the first. Gives the reader back if no
+    /// dispatcher can take it.
+    pub(crate) fn park(
+        &self,
+        hub: &Hub,
+        reader: Box<dyn ParkedReader>,
+    ) -> Result<(), Box<dyn ParkedReader>> {
+        match self.shard.park(self.at, reader) {
+            Parking::Refused(reader) => return Err(reader),
+            Parking::Parked { start: false } => {}
+            Parking::Parked { start: true } => {
+                spawn(Dispatcher::new(hub, self.shard.clone()).run());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(all(test, chat_loom)))]
+fn spawn(dispatcher: impl Future<Output = ()> + Send + 'static) {
+    // It yields on its own account, after as many readers as are worth it.
+    tokio::spawn(tokio::task::unconstrained(dispatcher));
 }
 
 impl Dispatcher {

@@ -12,20 +12,15 @@ mod dispatcher;
 mod shard;
 
 use shard::Dispatching;
-pub(crate) use shard::{Parking, Shard};
+pub(crate) use shard::Shard;
 
-use super::handle::Hub;
 use super::wait_list::WaitList;
 use crate::state::read::Cursor;
 use crate::sync::{AtomicBool, Mutex, MutexGuard};
-use dispatcher::Dispatcher;
 use std::any::Any;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, PoisonError};
 use tokio::runtime::{self, Handle};
-
-#[cfg(all(test, chat_loom))]
-use crate::models::spawn_dispatcher as spawn;
 
 /// More dispatchers than this do not help: each of them has thousands of readers then.
 const MAX_SHARDS: usize = 64;
@@ -146,12 +141,6 @@ impl RuntimeShards {
     }
 }
 
-#[cfg(not(all(test, chat_loom)))]
-fn spawn(dispatcher: impl Future<Output = ()> + Send + 'static) {
-    // It yields on its own account, after as many readers as are worth it.
-    tokio::spawn(tokio::task::unconstrained(dispatcher));
-}
-
 impl Drop for Dispatchers {
     fn drop(&mut self) {
         // They find that their hub no longer exists.
@@ -160,22 +149,6 @@ impl Drop for Dispatchers {
 }
 
 impl ParkingPlace {
-    /// Parks a reader. Gives it back if no dispatcher can take it.
-    pub(crate) fn park(
-        &self,
-        hub: &Hub,
-        reader: Box<dyn ParkedReader>,
-    ) -> Result<(), Box<dyn ParkedReader>> {
-        match self.shard.park(self.at, reader) {
-            Parking::Refused(reader) => return Err(reader),
-            Parking::Parked { start: false } => {}
-            Parking::Parked { start: true } => {
-                spawn(Dispatcher::new(hub, self.shard.clone()).run());
-            }
-        }
-        Ok(())
-    }
-
     /// See [`Shard::recall`].
     pub(crate) fn recall(&self) -> Option<Box<dyn ParkedReader>> {
         self.shard.recall(self.at)

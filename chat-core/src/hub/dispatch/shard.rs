@@ -1,6 +1,6 @@
 //! The parked readers of one dispatcher.
 
-use super::ParkedReader;
+use super::{Owner, ParkedReader};
 use crate::panics::contain;
 use crate::sync::{Mutex, MutexGuard};
 use std::mem;
@@ -75,6 +75,19 @@ pub(super) struct LookedAt {
     pub(super) all: usize,
 }
 
+impl Place {
+    /// Takes the reader out, if it is here, and leaves the place free.
+    fn take(&mut self) -> Option<Box<dyn ParkedReader>> {
+        match mem::take(self) {
+            Self::Parked(reader) | Self::Returned(reader) => Some(reader),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
 impl Places {
     /// Grows by an eighth, not to the double: there is one place for each idle peer.
     fn grow_to(&mut self, len: usize) {
@@ -119,29 +132,18 @@ impl Shard {
     pub(crate) fn recall(&self, at: usize) -> Option<Box<dyn ParkedReader>> {
         let mut places = self.lock();
         let place = places.places.get_mut(at)?;
-        match mem::take(place) {
-            Place::Parked(reader) | Place::Returned(reader) => Some(reader),
-            Place::Out => {
-                *place = Place::Recalled;
-                None
-            }
-            other => {
-                *place = other;
-                None
-            }
+        if let Place::Out = place {
+            *place = Place::Recalled;
         }
+        place.take()
     }
 
     /// Takes a reader back if it was returned.
     pub(crate) fn take_returned(&self, at: usize) -> Option<Box<dyn ParkedReader>> {
         let mut places = self.lock();
-        let place = places.places.get_mut(at)?;
-        match mem::take(place) {
-            Place::Returned(reader) => Some(reader),
-            other => {
-                *place = other;
-                None
-            }
+        match places.places.get_mut(at)? {
+            place @ Place::Returned(_) => place.take(),
+            _ => None,
         }
     }
 
@@ -151,13 +153,10 @@ impl Shard {
         let Some(place) = places.places.get_mut(at) else {
             return;
         };
-        let reader = match mem::take(place) {
-            Place::Out | Place::Recalled => {
-                *place = Place::Abandoned;
-                return;
-            }
-            other => other,
-        };
+        if let Place::Out | Place::Recalled = place {
+            *place = Place::Abandoned;
+        }
+        let reader = place.take();
         drop(places);
         drop(reader);
     }
@@ -168,25 +167,16 @@ impl Shard {
         let Some(place) = places.places.get_mut(at) else {
             return;
         };
-        let owner = match mem::take(place) {
-            Place::Parked(reader) => {
-                let owner = reader.owner();
-                *place = Place::Returned(reader);
-                Some(owner)
-            }
-            Place::Out => {
-                *place = Place::Recalled;
-                None
-            }
-            other => {
-                *place = other;
-                None
-            }
-        };
-        drop(places);
-        if let Some(owner) = owner {
-            contain("waking a session", || owner.wake());
+        if let Place::Out = place {
+            *place = Place::Recalled;
         }
+        let owner = match place {
+            Place::Parked(reader) => reader.owner(),
+            _ => return,
+        };
+        *place = place.take().map_or(Place::Free, Place::Returned);
+        drop(places);
+        wake(&*owner);
     }
 
     /// Takes out up to `limit` parked readers from place `from` on, looking at up to `places` places
@@ -206,8 +196,9 @@ impl Shard {
             seen += 1;
             let place = &mut locked.places[at];
             if let Place::Parked(_) = place
-                && let Place::Parked(reader) = mem::replace(place, Place::Out)
+                && let Some(reader) = place.take()
             {
+                *place = Place::Out;
                 out.push(Taken {
                     at,
                     reader,
@@ -243,7 +234,7 @@ impl Shard {
         }
         drop(places);
         for owner in owners {
-            contain("waking a session", || owner.wake());
+            wake(&*owner);
         }
         for reader in abandoned {
             contain("dropping a connection", || drop(reader));
@@ -261,4 +252,8 @@ impl Shard {
             self.return_to_owner(at);
         }
     }
+}
+
+fn wake(owner: &dyn Owner) {
+    contain("waking a session", || owner.wake());
 }

@@ -1,7 +1,10 @@
 //! The shard and its dispatcher, polled by hand, and dispatchers in real runtimes.
 
+use super::dispatcher::Dispatcher;
 use super::dispatcher::READERS_PER_TURN;
+use super::shard::Parking;
 use super::*;
+use crate::hub::Hub;
 use crate::hub::member::Member;
 use crate::types::config::HubConfig;
 use crate::types::event::{Delivery, RemovalReason};
