@@ -43,11 +43,6 @@ impl State {
         self.log.read(from, self.log.head(), max_bytes, out)
     }
 
-    /// Where the next line of a reader that is due lines begins in the log.
-    pub(crate) fn offset(&self, cursor: &Cursor) -> u64 {
-        self.log.start_of(cursor.seq)
-    }
-
     /// Where the line of a number within the run, or at its end, begins in the run's bytes.
     pub(crate) fn offset_in(&self, run: &Run, number: u64) -> usize {
         (self.log.start_of(number) - run.start) as usize

@@ -178,10 +178,10 @@ impl Dispatcher {
     /// turn was over.
     fn serve(&mut self, hub: &Shared) -> usize {
         buffer::lend_for_writing(|bytes| {
-            let (to, readers) = self.read(hub, bytes);
+            let (to, reached) = self.read(hub, bytes);
             let started = Instant::now();
             let mut served = 0;
-            for readers in self.readers[..readers].chunks_mut(READERS_PER_LOOK) {
+            for readers in self.readers.chunks_mut(READERS_PER_LOOK) {
                 if served > 0 && started.elapsed() > TURN {
                     break;
                 }
@@ -190,42 +190,42 @@ impl Dispatcher {
                 readers.iter_mut().for_each(|taken| taken.offer(bytes, to));
             }
             self.commit(hub);
-            served
+            served.min(reached)
         })
     }
 
-    /// Copies the lines that the readers need. Returns the number after the last one, and how many
-    /// of the readers this turn is for: up to the first that is too far from the others.
+    /// Copies lines from where the first of the readers needs them. Returns the number after the last
+    /// one, and the index of the first reader that they do not reach, because it is far ahead or
+    /// behind: the next turn begins with it.
     fn read(&mut self, hub: &Shared, bytes: &mut Vec<u8>) -> (u64, usize) {
         let state = hub.lock();
         let changed = self.note(&state, hub);
-        let mut first = self.head;
-        let (mut hindmost, mut foremost) = (u64::MAX, 0);
-        let mut readers = 0;
+        let mut first = None;
         for taken in &mut self.readers {
             let cursor = taken.reader.cursor();
-            let due = state.due(cursor);
-            if due == Due::Lines {
-                let offset = state.offset(cursor);
-                (hindmost, foremost) = (hindmost.min(offset), foremost.max(offset));
-                // Otherwise a reader that is far behind would keep all lines from this one.
-                if foremost - hindmost >= BATCH_BYTES as u64 {
-                    break;
-                }
-                first = first.min(cursor.seq);
-            }
             taken.from = cursor.seq;
-            taken.to_owner = due == Due::Owner;
-            readers += 1;
+            match state.due(cursor) {
+                Due::Lines => _ = first.get_or_insert(cursor.seq),
+                Due::Nothing => {}
+                Due::Owner => taken.to_owner = true,
+            }
         }
+        let first = first.unwrap_or(self.head);
         let run = state.read_run(first, BATCH_BYTES, bytes);
-        for taken in &mut self.readers[..readers] {
-            let within = !taken.to_owner && taken.from < run.to;
-            taken.start = within.then(|| state.offset_in(&run, taken.from));
+        let mut reached = self.readers.len();
+        for (at, taken) in self.readers.iter_mut().enumerate() {
+            if taken.to_owner || taken.from == self.head {
+                continue;
+            }
+            if (first..run.to).contains(&taken.from) {
+                taken.start = Some(state.offset_in(&run, taken.from));
+            } else {
+                reached = reached.min(at);
+            }
         }
         // A reader that was parked after its place was looked at, and before the change, is behind.
-        self.is_behind = changed || run.to < self.head;
-        (run.to, readers)
+        self.is_behind = changed || run.to < self.head || reached < self.readers.len();
+        (run.to, reached)
     }
 
     /// Moves the cursors behind what was taken.
